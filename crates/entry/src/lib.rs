@@ -1,0 +1,1 @@
+//! Entries: limits, canonical JSON, sealing, leaves and signing keys.

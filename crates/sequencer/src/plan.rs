@@ -1,0 +1,143 @@
+//! Planning a batch: pure, so that everything that decides about indices and conflicts can
+//! be tested without a store or a queue.
+
+use std::collections::HashMap;
+
+use audittrail_entry::{OpenPart, Record, is_retry_of};
+use audittrail_merkle::{Edge, TreeHead};
+use audittrail_queue::{Delivery, DeliveryId, IdOrigin, Outcome, Placed, Submission};
+use audittrail_store::{Batch, BatchEntry, Node};
+use uuid::Uuid;
+
+/// An entry that is in the log already under an id that a delivery brings.
+#[derive(Debug, Clone)]
+pub struct Existing {
+    /// Its index.
+    pub index: u64,
+    /// Its record; `None` where it cannot be read, so that nothing equals it.
+    pub record: Option<Record>,
+}
+
+/// What one commit will do, and what to tell whom once it has.
+#[derive(Debug)]
+pub struct Plan<'d> {
+    /// What to commit; without entries if every delivery was a retry or a conflict.
+    pub batch: Batch<'d>,
+    /// The right edge after it.
+    pub edge: Edge,
+    /// The head after it.
+    pub head: TreeHead,
+    /// What becomes of each delivery if the commit succeeds.
+    pub outcomes: Vec<(DeliveryId, Outcome)>,
+}
+
+/// Whether a submission's id has to be looked up before it is planned.
+pub(crate) fn needs_lookup(delivery: &Delivery, submission: &Submission) -> bool {
+    delivery.redelivered || submission.origin != IdOrigin::Server
+}
+
+/// Gives out indices to all entries of `deliveries`, on top of `edge`. `known` holds what
+/// the log has under the ids that had to be looked up.
+pub fn plan<'d>(
+    edge: &Edge,
+    deliveries: &'d [Delivery],
+    known: &HashMap<Uuid, Existing>,
+) -> Plan<'d> {
+    let first_index = edge.size();
+    let mut planner = Planner {
+        known,
+        edge: edge.clone(),
+        batch: Batch { first_index, entries: Vec::new(), nodes: Vec::new() },
+        planned: HashMap::new(),
+    };
+    let outcomes =
+        deliveries.iter().map(|delivery| (delivery.id, planner.place(delivery))).collect();
+    let head = planner.edge.head();
+    Plan { batch: planner.batch, edge: planner.edge, head, outcomes }
+}
+
+struct Planner<'d, 'k> {
+    known: &'k HashMap<Uuid, Existing>,
+    edge: Edge,
+    batch: Batch<'d>,
+    /// Entries of this batch whose ids may come again, by position in it.
+    planned: HashMap<Uuid, usize>,
+}
+
+/// What an id that comes again means.
+enum Decision {
+    New,
+    Retry(u64),
+    Conflict,
+}
+
+impl<'d> Planner<'d, '_> {
+    fn place(&mut self, delivery: &'d Delivery) -> Outcome {
+        let entries = &delivery.request.entries;
+        let decisions: Vec<Decision> = entries
+            .iter()
+            .map(|entry| {
+                if needs_lookup(delivery, entry) { self.decide(entry) } else { Decision::New }
+            })
+            .collect();
+        let conflicts: Vec<usize> = decisions
+            .iter()
+            .enumerate()
+            .filter_map(|(at, decision)| matches!(decision, Decision::Conflict).then_some(at))
+            .collect();
+        if !conflicts.is_empty() {
+            return Outcome::Conflict(conflicts);
+        }
+        let placed = entries.iter().zip(decisions).map(|(entry, decision)| match decision {
+            Decision::Retry(index) => Placed { index, retried: true },
+            Decision::New | Decision::Conflict => {
+                Placed { index: self.append(entry, needs_lookup(delivery, entry)), retried: false }
+            }
+        });
+        Outcome::Committed(placed.collect())
+    }
+
+    fn decide(&self, entry: &Submission) -> Decision {
+        let (index, record) = if let Some(existing) = self.known.get(&entry.id) {
+            (existing.index, existing.record.as_ref())
+        } else if let Some(at) = self.planned.get(&entry.id) {
+            (self.batch.first_index + *at as u64, Some(self.batch.entries[*at].record))
+        } else {
+            return Decision::New;
+        };
+        if record.is_some_and(|stored| is_same(stored, entry)) {
+            Decision::Retry(index)
+        } else {
+            Decision::Conflict
+        }
+    }
+
+    fn append(&mut self, entry: &'d Submission, may_come_again: bool) -> u64 {
+        let index = self.edge.size();
+        let nodes = &mut self.batch.nodes;
+        self.edge.push_with(entry.leaf_hash, |level, index, hash| {
+            if level > 0 && level % 8 == 0 {
+                nodes.push(Node { level, index, hash });
+            }
+        });
+        if may_come_again {
+            self.planned.insert(entry.id, self.batch.entries.len());
+        }
+        self.batch.entries.push(BatchEntry {
+            id: entry.id,
+            record: &entry.record,
+            leaf_hash: entry.leaf_hash,
+        });
+        index
+    }
+}
+
+fn is_same(stored: &Record, entry: &Submission) -> bool {
+    let Ok(open) = OpenPart::parse(&entry.record.leaf) else { return false };
+    let Some(sealed) = &entry.record.sealed else { return false };
+    let timestamp = match entry.origin {
+        IdOrigin::Client { timestamp_given: false } => None,
+        IdOrigin::Client { timestamp_given: true } | IdOrigin::Server => Some(open.timestamp),
+    };
+    is_retry_of(stored, &open.action, open.outcome, open.tenant.as_deref(), timestamp, &sealed.bytes)
+}

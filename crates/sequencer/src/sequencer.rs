@@ -1,0 +1,236 @@
+//! The loop.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audittrail_checkpoint::{Checkpoint, Signer};
+use audittrail_merkle::Edge;
+use audittrail_queue::{Delivery, Outcome, Queue, Take};
+use audittrail_store::{
+    CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind,
+};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+use crate::plan::{Existing, needs_lookup, plan};
+use crate::SequencerError;
+
+/// The loop's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// The most that becomes one commit, a single larger request excepted.
+    pub take: Take,
+    /// A checkpoint is published this often while there is something new.
+    pub checkpoint_interval: Duration,
+    /// How long to wait before asking a store again that was away.
+    pub retry_pause: Duration,
+}
+
+impl Default for Config {
+    /// 16,384 entries or 16 MiB a commit, a checkpoint every half second, a pause of 200 ms.
+    fn default() -> Self {
+        Self {
+            take: Take { entries: 16_384, bytes: 16 << 20 },
+            checkpoint_interval: Duration::from_millis(500),
+            retry_pause: Duration::from_millis(200),
+        }
+    }
+}
+
+/// The sequencer of one log.
+pub struct Sequencer {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    signers: Vec<Signer>,
+    origin: String,
+    config: Config,
+    edge: Edge,
+    published: watch::Sender<KeptCheckpoint>,
+}
+
+impl Sequencer {
+    /// Takes the lead of the store's log and publishes a checkpoint of what stands there.
+    /// All signers carry the origin's name.
+    ///
+    /// # Errors
+    /// If the store cannot be led or its log contradicts its checkpoint.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        origin: String,
+        signers: Vec<Signer>,
+        config: Config,
+    ) -> Result<Self, SequencerError> {
+        let edge = store.lead().await.map_err(SequencerError::Store)?;
+        let kept = store.checkpoint().await.map_err(SequencerError::Store)?;
+        let head = edge.head();
+        if let Some(kept) = &kept {
+            let size = kept.head.size;
+            if size > head.size || (size == head.size && kept.head.root != head.root) {
+                return Err(SequencerError::Inconsistent(format!(
+                    "the checkpoint has size {size}, the log {}, and they are not one history",
+                    head.size
+                )));
+            }
+        }
+        let placeholder = KeptCheckpoint { head, note: String::new() };
+        let (published, _) = watch::channel(kept.clone().unwrap_or(placeholder));
+        let sequencer = Self { store, queue, signers, origin, config, edge, published };
+        if kept.is_none_or(|kept| kept.head != head) {
+            sequencer.sign_and_keep().await?.map_err(SequencerError::Store)?;
+        }
+        Ok(sequencer)
+    }
+
+    /// The newest published checkpoint, and a way to wait for the next.
+    pub fn published(&self) -> watch::Receiver<KeptCheckpoint> {
+        self.published.subscribe()
+    }
+
+    /// Sequences until the queue is closed and empty, then publishes a last checkpoint.
+    ///
+    /// A store that blocks in `commit` blocks the thread that runs this.
+    ///
+    /// # Errors
+    /// When the loop cannot go on; nothing more is acknowledged then.
+    pub async fn run(mut self) -> Result<(), SequencerError> {
+        let mut due = tokio::time::interval(self.config.checkpoint_interval);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let queue = Arc::clone(&self.queue);
+        loop {
+            tokio::select! {
+                // Under full load the queue is always ready, and a checkpoint must still come.
+                biased;
+                _ = due.tick() => self.publish().await?,
+                deliveries = queue.receive(self.config.take) => {
+                    let deliveries = deliveries?;
+                    if deliveries.is_empty() {
+                        return self.publish().await;
+                    }
+                    self.sequence(&deliveries).await?;
+                }
+            }
+        }
+    }
+
+    /// One commit: plans what was delivered, commits it, and says what became of it.
+    ///
+    /// # Errors
+    /// As [`Sequencer::run`].
+    pub async fn sequence(&mut self, deliveries: &[Delivery]) -> Result<(), SequencerError> {
+        let known = match self.look_up(deliveries).await {
+            Ok(known) => known,
+            Err(error) if error.kind() == StoreErrorKind::Fatal => {
+                return Err(SequencerError::Store(error));
+            }
+            Err(error) => return self.refuse(deliveries, &error.to_string()).await,
+        };
+        let plan = plan(&self.edge, deliveries, &known);
+        if !plan.batch.entries.is_empty() {
+            let committed = self.store.commit(self.edge.head(), plan.batch, plan.head).await;
+            if let Err(error) = committed {
+                return match error.kind() {
+                    CommitErrorKind::Refused => {
+                        self.refuse(deliveries, &error.to_string()).await
+                    }
+                    CommitErrorKind::Lost => Err(SequencerError::Lost(error)),
+                    CommitErrorKind::Fatal => Err(SequencerError::Commit(error)),
+                    CommitErrorKind::Unknown => self.lead_again().await,
+                };
+            }
+        }
+        self.edge = plan.edge;
+        self.queue.settle(plan.outcomes).await?;
+        Ok(())
+    }
+
+    /// Signs the head if it is newer than the newest checkpoint, keeps it, and only then
+    /// shows it. A store that is away is asked again with the next tick.
+    ///
+    /// # Errors
+    /// As [`Sequencer::run`].
+    pub async fn publish(&mut self) -> Result<(), SequencerError> {
+        if self.published.borrow().head == self.edge.head() {
+            return Ok(());
+        }
+        match self.sign_and_keep().await? {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::Fatal => {
+                Err(SequencerError::Store(error))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the checkpoint could not be kept; trying again");
+                Ok(())
+            }
+        }
+    }
+
+    async fn sign_and_keep(&self) -> Result<Result<(), StoreError>, SequencerError> {
+        let head = self.edge.head();
+        let checkpoint =
+            Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
+        let signers: Vec<&Signer> = self.signers.iter().collect();
+        let kept = KeptCheckpoint { head, note: checkpoint.sign(&signers)? };
+        let outcome = self.store.keep_checkpoint(&kept).await;
+        if outcome.is_ok() {
+            self.published.send_replace(kept);
+        }
+        Ok(outcome)
+    }
+
+    async fn look_up(
+        &self,
+        deliveries: &[Delivery],
+    ) -> Result<HashMap<Uuid, Existing>, StoreError> {
+        let ids: Vec<Uuid> = deliveries
+            .iter()
+            .flat_map(|delivery| {
+                let entries = delivery.request.entries.iter();
+                entries.filter(|entry| needs_lookup(delivery, entry)).map(|entry| entry.id)
+            })
+            .collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found: Vec<(Uuid, u64)> = ids
+            .iter()
+            .zip(self.store.find(&ids).await?)
+            .filter_map(|(id, index)| Some((*id, index?)))
+            .collect();
+        if found.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let indices: Vec<u64> = found.iter().map(|(_, index)| *index).collect();
+        let records = self.store.records(&indices).await?;
+        let existing = records.into_iter().zip(found).map(|(stored, (id, index))| {
+            (id, Existing { index, record: stored.record.ok() })
+        });
+        Ok(existing.collect())
+    }
+
+    async fn refuse(&self, deliveries: &[Delivery], why: &str) -> Result<(), SequencerError> {
+        tracing::warn!(error = why, requests = deliveries.len(), "a batch was refused");
+        let outcomes = deliveries.iter().map(|d| (d.id, Outcome::Refused(why.to_owned())));
+        Ok(self.queue.settle(outcomes.collect()).await?)
+    }
+
+    /// After an unknown outcome: the log is read anew, and what was delivered comes again,
+    /// marked as redelivered, so that what got in is found by its ids.
+    async fn lead_again(&mut self) -> Result<(), SequencerError> {
+        loop {
+            match self.store.lead().await {
+                Ok(edge) => {
+                    self.edge = edge;
+                    return Ok(self.queue.reclaim().await?);
+                }
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                    tracing::warn!(%error, "the store is away; trying again");
+                    tokio::time::sleep(self.config.retry_pause).await;
+                }
+                Err(error) => return Err(SequencerError::Store(error)),
+            }
+        }
+    }
+}

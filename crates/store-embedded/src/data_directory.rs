@@ -1,0 +1,103 @@
+//! The data directory as a whole: taken by one process, with its generated keys.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, SyncPoint, read_file, replace_file};
+use crate::layout::Layout;
+use crate::start::StartError;
+
+/// A data directory that this process has to itself.
+pub struct DataDirectory {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    _lock: Box<dyn Send + Sync>,
+}
+
+impl DataDirectory {
+    /// Takes the directory, making it if it does not exist. Its parent has to exist.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made or written.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
+        let layout = Layout::new(path);
+        let shown = path.display();
+        disk.create_directory(path)
+            .map_err(StartError::io(format!("the data directory {shown} cannot be made")))?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        disk.sync_directory(parent, SyncPoint::DataDirectory)
+            .map_err(StartError::io(format!("the directory above {shown} cannot be synced")))?;
+        let lock = disk.lock(&layout.lock()).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StartError::Refused(format!(
+                "another process is using {shown}: stop it first, or choose another directory \
+                 with --data"
+            )),
+            _ => StartError::Io { what: format!("{shown} cannot be locked"), source: error },
+        })?;
+        Ok(Self { disk, layout, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.layout.root()
+    }
+
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A key's bytes; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn read_key(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
+        read_key(&*self.disk, self.path(), name)
+    }
+
+    /// Keeps a key under that name, replacing one that was there. On `Ok` it is durable.
+    ///
+    /// # Errors
+    /// If it cannot be written; nothing may be signed with it then.
+    pub fn write_key(&self, name: &str, bytes: &[u8]) -> Result<(), StartError> {
+        let failed = || StartError::io(format!("the key {name} cannot be kept"));
+        let keys = self.layout.keys();
+        self.disk.create_directory(&keys).map_err(failed())?;
+        self.disk
+            .sync_directory(self.path(), SyncPoint::Subdirectories)
+            .map_err(failed())?;
+        let path = keys.join(name);
+        replace_file(&*self.disk, &path, bytes, SyncPoint::KeyFile, SyncPoint::KeyDirectory)
+            .map_err(io::Error::from)
+            .map_err(failed())
+    }
+
+    /// Whether the directory holds a checkpoint or any segment: a log that was begun.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn has_log(&self) -> Result<bool, StartError> {
+        let failed = || StartError::io(format!("{} cannot be read", self.path().display()));
+        if read_file(&*self.disk, &self.layout.checkpoint()).map_err(failed())?.is_some() {
+            return Ok(true);
+        }
+        match self.disk.list(&self.layout.log()) {
+            Ok(names) => Ok(names.iter().any(|name| name.ends_with(".seg"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed()(error)),
+        }
+    }
+}
+
+/// A key's bytes, from a directory that another process may be using.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_key(disk: &dyn Disk, root: &Path, name: &str) -> Result<Option<Vec<u8>>, StartError> {
+    let path: PathBuf = Layout::new(root).keys().join(name);
+    read_file(disk, &path).map_err(StartError::io(format!("the key {} cannot be read", path.display())))
+}

@@ -1,0 +1,164 @@
+//! The file operations that the store uses, so that a simulated disk can stand in for the
+//! real one.
+
+mod real;
+mod simulated;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use real::RealDisk;
+pub use simulated::{FaultMode, Operation, SimulatedDisk};
+
+macro_rules! sync_points {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Names each place where the store makes something durable, so that a test can leave
+        /// out any one of them and see what is lost.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum SyncPoint {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl SyncPoint {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+sync_points! {
+    /// The data directory's own name in its parent.
+    DataDirectory,
+    /// The names `log`, `tree`, `locations` and `keys`.
+    Subdirectories,
+    /// A generated key's bytes, before its name.
+    KeyFile,
+    /// A generated key's name.
+    KeyDirectory,
+    /// A new segment's header, before its name.
+    SegmentHeader,
+    /// A new segment's name, before the first batch in it.
+    SegmentDirectory,
+    /// A batch, before it is acknowledged.
+    Batch,
+    /// Tree hashes below a checkpoint, before that is kept.
+    Tree,
+    /// The names of the tree's files, likewise.
+    TreeDirectory,
+    /// Locations below a checkpoint, before that is kept.
+    Locations,
+    /// The names of the files of locations, likewise.
+    LocationsDirectory,
+    /// A checkpoint's bytes, before its name.
+    CheckpointFile,
+    /// A checkpoint's name, before it is shown.
+    CheckpointDirectory,
+    /// The names of segments found at start, before anything is added to them.
+    StartDirectory,
+    /// What is cut off at start, before it is taken from the log.
+    CutFile,
+    /// The name of the file it was saved to, likewise.
+    CutDirectory,
+    /// The log without a batch that could not be written, before it is refused.
+    TakeBack,
+    /// What stands beyond the checkpoint, written again at start.
+    Rewrite,
+}
+
+/// An open file. Positions are explicit, so any number of readers share one.
+pub trait DiskFile: Send + Sync {
+    /// Reads exactly `buffer.len()` bytes; `UnexpectedEof` if the file ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all bytes. After an error any part of them may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// The size in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Cuts the file, or extends it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the content and the size durable. After an error nothing may be assumed of what
+    /// was written since the last success, a later success included.
+    fn sync_data(&self, point: SyncPoint) -> io::Result<()>;
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It must exist; it is only read.
+    Read,
+    /// It must exist.
+    Write,
+    /// It is made if it does not exist, readable by its owner alone.
+    Create,
+    /// It is made or emptied, readable by its owner alone.
+    Replace,
+}
+
+/// The directory operations.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
+    /// The names in a directory, sorted; `NotFound` if there is none.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+    /// Makes a directory, for its owner alone; succeeds if it is there.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, replacing what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, path: &Path, point: SyncPoint) -> io::Result<()>;
+    /// Takes the directory for this process until the answer is dropped; `WouldBlock` if
+    /// another has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// The whole content of a file; `None` if there is no such file.
+pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path, Mode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_at(&mut bytes, 0)?;
+    Ok(Some(bytes))
+}
+
+/// How a replacement failed.
+#[derive(Debug)]
+pub(crate) enum ReplaceError {
+    /// The old file or the new one stands; trying again is safe.
+    Write(io::Error),
+    /// A sync failed: nothing may be assumed of what was written.
+    Sync(io::Error),
+}
+
+impl From<ReplaceError> for io::Error {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::Write(error) | ReplaceError::Sync(error) => error,
+        }
+    }
+}
+
+/// Replaces a file by another of this content. A crash leaves the old one or the new one,
+/// whole, and perhaps a `.tmp` beside it that the next replacement overwrites.
+pub(crate) fn replace_file(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: &[u8],
+    content: SyncPoint,
+    name: SyncPoint,
+) -> Result<(), ReplaceError> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let file = disk.open(&temporary, Mode::Replace).map_err(ReplaceError::Write)?;
+    file.write_at(bytes, 0).map_err(ReplaceError::Write)?;
+    file.sync_data(content).map_err(ReplaceError::Sync)?;
+    disk.rename(&temporary, path).map_err(ReplaceError::Write)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    disk.sync_directory(directory, name).map_err(ReplaceError::Sync)
+}

@@ -1,0 +1,429 @@
+//! Checking a directory from outside: every frame, signature and commitment, the tree and
+//! the checkpoint. It changes nothing and needs no lock, so it also checks the committed part
+//! of a running store.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use audittrail_entry::KeyRing;
+use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
+
+use crate::disk::Disk;
+use crate::format::{BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain, decode_record};
+use crate::layout::Layout;
+use crate::locations::{Location, Locations, ROW_LEN};
+use crate::start::{Identity, StartError, list_segments, read_checkpoint, read_header};
+use crate::tree::Tree;
+use crate::walk::{SegmentFile, id_of};
+
+/// Findings kept one by one; beyond them only their number is.
+const FINDINGS_KEPT: usize = 10_000;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, below the data directory.
+    pub file: String,
+    /// Where in the file, in bytes.
+    pub offset: Option<u64>,
+    /// Which entry.
+    pub index: Option<u64>,
+    /// What is wrong, in a sentence.
+    pub what: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FsckReport {
+    /// Entries looked at.
+    pub entries: u64,
+    /// Size and root that the log itself gives.
+    pub head: Option<TreeHead>,
+    /// The checkpoint in the directory.
+    pub checkpoint: Option<TreeHead>,
+    /// The first findings.
+    pub findings: Vec<Finding>,
+    /// How many there were.
+    pub found: u64,
+    /// Bytes at the very end that are no whole batch: a running server is writing it, or a
+    /// crash tore it.
+    pub torn_bytes: u64,
+}
+
+/// What a check is given besides the directory.
+pub struct FsckInput<'i> {
+    /// Whose log it is.
+    pub identity: &'i Identity,
+    /// The keys that signed its entries.
+    pub keys: &'i KeyRing,
+    /// An earlier tree head of the log, from a place that is not the directory.
+    pub since: Option<TreeHead>,
+}
+
+/// Checks the log in a directory. `progress` is told how many entries of how many were
+/// looked at.
+///
+/// # Errors
+/// If the directory cannot be read. What is wrong with the log is in the report.
+pub fn fsck(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    input: &FsckInput<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<FsckReport, StartError> {
+    let layout = Layout::new(root);
+    let mut checker = Checker::new(disk, layout, input)?;
+    let files = list_segments(&**disk, &checker.layout)?;
+    for (position, file) in files.iter().enumerate() {
+        let last = position + 1 == files.len();
+        checker
+            .segment(file, last, progress)
+            .map_err(StartError::io(format!("{} cannot be read", file.name)))?;
+    }
+    Ok(checker.finish())
+}
+
+struct Checker<'i> {
+    input: &'i FsckInput<'i>,
+    disk: &'i Arc<dyn Disk>,
+    layout: Layout,
+    tree: Tree,
+    /// The tree over the leaves in the log.
+    edge: Edge,
+    /// The tree over the leaf hashes in `tree/`.
+    stored_edge: Edge,
+    stored_leaves: StoredLeaves,
+    /// Heads that have to come out on the way, with the name of who says so.
+    expected: Vec<(TreeHead, &'static str)>,
+    /// Leaves that differ between the log and the tree: index, file, offset.
+    differing: Vec<(u64, String, u64)>,
+    diverged: bool,
+    report: FsckReport,
+}
+
+/// Leaf hashes of `tree/00`, read ahead.
+#[derive(Default)]
+struct StoredLeaves {
+    from: u64,
+    hashes: Vec<Hash>,
+}
+
+impl StoredLeaves {
+    fn get(&mut self, tree: &Tree, index: u64, end: u64) -> Option<Hash> {
+        let inside = index >= self.from && index < self.from + self.hashes.len() as u64;
+        if !inside {
+            let upto = end.min(index + 4_096);
+            self.hashes = tree.hashes(0, index..upto.max(index)).unwrap_or_default();
+            self.from = index;
+        }
+        self.hashes.get((index - self.from) as usize).copied()
+    }
+}
+
+impl<'i> Checker<'i> {
+    fn new(
+        disk: &'i Arc<dyn Disk>,
+        layout: Layout,
+        input: &'i FsckInput<'i>,
+    ) -> Result<Self, StartError> {
+        let mut report = FsckReport::default();
+        let mut expected = Vec::new();
+        match read_checkpoint(&**disk, &layout, input.identity) {
+            Ok(Some(kept)) => {
+                report.checkpoint = Some(kept.head);
+                expected.push((kept.head, "the checkpoint in the directory"));
+            }
+            Ok(None) => push(&mut report, "checkpoint", None, None, "there is none".to_owned()),
+            Err(StartError::Refused(why)) => push(&mut report, "checkpoint", None, None, why),
+            Err(error) => return Err(error),
+        }
+        if let Some(since) = input.since {
+            expected.push((since, "the checkpoint given with --since"));
+        }
+        let size = report.checkpoint.map_or(0, |head| head.size);
+        let tree = Tree::open(&**disk, &layout, size)
+            .map_err(StartError::io("the tree cannot be opened"))?;
+        let mut checker = Self {
+            input,
+            disk,
+            layout,
+            tree,
+            edge: Edge::new(),
+            stored_edge: Edge::new(),
+            stored_leaves: StoredLeaves::default(),
+            expected,
+            differing: Vec::new(),
+            diverged: false,
+            report,
+        };
+        checker.compare_heads();
+        Ok(checker)
+    }
+
+    fn found(&mut self, file: &str, offset: Option<u64>, index: Option<u64>, what: String) {
+        push(&mut self.report, file, offset, index, what);
+    }
+
+    fn checkpoint_size(&self) -> u64 {
+        self.report.checkpoint.map_or(0, |head| head.size)
+    }
+
+    fn segment(
+        &mut self,
+        file: &SegmentFile,
+        last: bool,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> io::Result<()> {
+        self.header(file);
+        let end = self.checkpoint_size().max(file.first_index);
+        let locations = Locations::open(&**self.disk, &self.layout, file.first_index, end)?;
+        let mut at = SEGMENT_HEADER_LEN as u64;
+        for found in file.headers() {
+            let (offset, header) = found?;
+            if offset > at {
+                let what = "the bytes up to the next batch are none".to_owned();
+                self.found(&file.name, Some(at), None, what);
+            }
+            self.batch(file, offset, &header, &locations)?;
+            at = offset + header.len();
+            progress(self.edge.size(), self.checkpoint_size().max(self.edge.size()));
+        }
+        if at < file.len {
+            if last && self.edge.size() >= self.checkpoint_size() {
+                self.report.torn_bytes = file.len - at;
+            } else {
+                let what = format!("the last {} bytes are no whole batch", file.len - at);
+                self.found(&file.name, Some(at), None, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, file: &SegmentFile) {
+        match read_header(file) {
+            Err(why) => self.found(&file.name, Some(0), None, why.message),
+            Ok(header) => {
+                if header.origin != crate::format::origin_hash(&self.input.identity.origin) {
+                    let what = "the segment belongs to another log".to_owned();
+                    self.found(&file.name, Some(0), None, what);
+                }
+                if header.before.size != file.first_index {
+                    let what = format!("the segment begins at {}", header.before.size);
+                    self.found(&file.name, Some(0), None, what);
+                } else if header.before != self.edge.head() && !self.diverged {
+                    self.diverge(file, 0, "the segment does not continue the one before");
+                }
+            }
+        }
+        self.skip_to(file.first_index, &file.name, 0);
+    }
+
+    /// After the first disagreement about roots, every later root disagrees too.
+    fn diverge(&mut self, file: &SegmentFile, offset: u64, what: &str) {
+        self.diverged = true;
+        let index = Some(self.edge.size());
+        self.found(&file.name, Some(offset), index, what.to_owned());
+    }
+
+    /// Entries that the log does not have count with the hashes that the tree has for them,
+    /// so that the others can still be checked.
+    fn skip_to(&mut self, index: u64, file: &str, offset: u64) {
+        let missing = index.saturating_sub(self.edge.size());
+        if missing > 0 {
+            let what = format!("{missing} entries before index {index} are missing");
+            self.found(file, Some(offset), Some(self.edge.size()), what);
+        }
+        while self.edge.size() < index {
+            let at = self.edge.size();
+            let end = self.checkpoint_size();
+            let Some(hash) = self.stored_leaves.get(&self.tree, at, end) else {
+                self.diverged = true;
+                self.push_leaf(Hash([0; 32]), None, file, offset);
+                continue;
+            };
+            self.push_leaf(hash, Some(hash), file, offset);
+        }
+    }
+
+    fn batch(
+        &mut self,
+        file: &SegmentFile,
+        offset: u64,
+        header: &BatchHeader,
+        locations: &Locations,
+    ) -> io::Result<()> {
+        if header.first_index < self.edge.size() {
+            let what = format!("the batch stands twice: it begins at {}", header.first_index);
+            self.found(&file.name, Some(offset), Some(header.first_index), what);
+            return Ok(());
+        }
+        self.skip_to(header.first_index, &file.name, offset);
+        if header.before != chain(&self.edge.head()) && !self.diverged {
+            self.diverge(file, offset, "the batch does not continue the one before");
+        }
+        let records = file.read(offset + BATCH_HEADER_LEN as u64, u64::from(header.records_len))?;
+        let mut at = 0;
+        for index in header.first_index..header.head.size {
+            let place = offset + (BATCH_HEADER_LEN + at) as u64;
+            let Ok(frame) = RecordFrame::read(&records[at..]) else {
+                let what = "the record's lengths are damaged".to_owned();
+                self.found(&file.name, Some(place), Some(index), what);
+                break;
+            };
+            self.record(file, place, index, &records[at..at + frame.len()], frame);
+            self.location(file, index, place, frame, &records[at..], locations);
+            at += frame.len();
+        }
+        self.skip_to(header.head.size, &file.name, offset);
+        if self.edge.head() != header.head && !self.diverged {
+            self.diverge(file, offset, "the batch's entries do not give the root it records");
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        file: &SegmentFile,
+        place: u64,
+        index: u64,
+        bytes: &[u8],
+        frame: RecordFrame,
+    ) {
+        match decode_record(index, bytes) {
+            Err(error) => self.found(&file.name, Some(place), Some(index), error.to_string()),
+            Ok(record) => {
+                let origin = &self.input.identity.origin;
+                if let Err(error) = record.check(self.input.keys, origin) {
+                    self.found(&file.name, Some(place), Some(index), error.to_string());
+                }
+            }
+        }
+        self.report.entries += 1;
+        let end = self.checkpoint_size();
+        let stored = self.stored_leaves.get(&self.tree, index, end);
+        self.push_leaf(leaf_hash(frame.leaf(bytes)), stored, &file.name, place);
+    }
+
+    fn push_leaf(&mut self, hash: Hash, stored: Option<Hash>, file: &str, place: u64) {
+        let index = self.edge.size();
+        let mut nodes = Vec::new();
+        self.edge.push_with(hash, |level, index, hash| {
+            if level > 0 && level % 8 == 0 {
+                nodes.push((level, index, hash));
+            }
+        });
+        if index < self.checkpoint_size() {
+            let stored = stored.unwrap_or(Hash([0; 32]));
+            self.stored_edge.push(stored);
+            if stored != hash && self.differing.len() < FINDINGS_KEPT {
+                self.differing.push((index, file.to_owned(), place));
+            }
+        }
+        for (level, at, hash) in nodes {
+            self.node(level, at, hash);
+        }
+        self.compare_heads();
+    }
+
+    fn node(&mut self, level: u8, at: u64, hash: Hash) {
+        let below = (at + 1).checked_shl(u32::from(level)).unwrap_or(u64::MAX);
+        if below > self.checkpoint_size() || !self.differing.is_empty() {
+            return;
+        }
+        let stored = self.tree.hashes(level, at..at + 1).ok();
+        if stored.as_deref() != Some(&[hash]) {
+            let what = "the hash is not that of the tree below it; the file can be deleted and is \
+                        made anew at the next start"
+                .to_owned();
+            self.found(&format!("tree/{level:02}"), Some(at * 32), None, what);
+        }
+    }
+
+    fn location(
+        &mut self,
+        file: &SegmentFile,
+        index: u64,
+        place: u64,
+        frame: RecordFrame,
+        bytes: &[u8],
+        locations: &Locations,
+    ) {
+        if index >= locations.end() {
+            return;
+        }
+        let id = id_of(frame.leaf(bytes));
+        let expected = Location { id, offset: place, len: frame.len() as u32 };
+        let stored = locations.read(index..index + 1).ok().and_then(|rows| rows[0]);
+        if stored != Some(expected) && !id.is_nil() {
+            let name = format!("locations/{:020}.loc", file.first_index);
+            let offset = (index - file.first_index) * ROW_LEN as u64;
+            let what = "the row is not that of the record; the file can be deleted and is made \
+                        anew at the next start"
+                .to_owned();
+            self.found(&name, Some(offset), Some(index), what);
+        }
+    }
+
+    fn compare_heads(&mut self) {
+        let size = self.edge.size();
+        if !self.expected.iter().any(|(head, _)| head.size == size) {
+            return;
+        }
+        let root = self.edge.root();
+        for (head, who) in self.expected.clone() {
+            if head.size == size && head.root != root {
+                self.diverged = true;
+                let what = format!("the log's first {size} entries do not give the root of {who}");
+                self.found("log", None, None, what);
+            }
+        }
+    }
+
+    /// Where log and tree differ, the one that gives the checkpoint's root is right.
+    fn finish(mut self) -> FsckReport {
+        let tree_is_right = self.report.checkpoint == Some(self.stored_edge.head());
+        for (index, file, place) in std::mem::take(&mut self.differing) {
+            let log_is_right = !self.diverged;
+            if log_is_right {
+                let what = "the hash is not that of the leaf in the log; the file can be deleted \
+                            and is made anew at the next start";
+                self.found("tree/00", Some(index * 32), Some(index), what.to_owned());
+            } else {
+                let what = if tree_is_right {
+                    "the leaf is not the one in the tree that the checkpoint signs: it was changed"
+                } else {
+                    "the leaf is not the one in the tree, and neither gives the checkpoint's root"
+                };
+                self.found(&file, Some(place), Some(index), what.to_owned());
+            }
+        }
+        let size = self.edge.size();
+        for (head, who) in self.expected.clone() {
+            if head.size > size {
+                let what = format!("the log has {size} entries, {who} has {}", head.size);
+                self.found("log", None, Some(size), what);
+            }
+        }
+        if self.checkpoint_size() <= size && !self.tree.is_complete(self.checkpoint_size()) {
+            let what = "hashes are missing; the folder can be deleted and is made anew at the next \
+                        start";
+            self.found("tree", None, None, what.to_owned());
+        }
+        self.report.head = Some(self.edge.head());
+        self.report
+    }
+}
+
+fn push(
+    report: &mut FsckReport,
+    file: &str,
+    offset: Option<u64>,
+    index: Option<u64>,
+    what: String,
+) {
+    report.found += 1;
+    if report.findings.len() < FINDINGS_KEPT {
+        report.findings.push(Finding { file: file.to_owned(), offset, index, what });
+    }
+}

@@ -1,0 +1,28 @@
+//! The embedded store: segments, tree and checkpoint in one directory.
+//!
+//! The log is the database. `tree/` and `locations/` are derived from it and can be deleted;
+//! `checkpoint` and `keys/` cannot.
+
+mod appended;
+mod data_directory;
+pub mod disk;
+mod format;
+mod fsck;
+mod ids;
+mod layout;
+mod locations;
+mod offload;
+mod rebuild;
+mod segments;
+mod start;
+mod store;
+mod tail;
+mod tree;
+mod walk;
+mod writer;
+
+pub use data_directory::{DataDirectory, read_key};
+pub use fsck::{Finding, FsckInput, FsckReport, fsck};
+pub use offload::{Inline, Offload};
+pub use start::{Identity, StartError, StartReport};
+pub use store::{EmbeddedStore, Options};

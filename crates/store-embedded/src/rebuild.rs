@@ -1,0 +1,119 @@
+//! Making derived files anew from the log.
+
+use std::sync::Arc;
+
+use audittrail_merkle::{Edge, TreeHead, leaf_hash};
+use audittrail_store::Node;
+
+use crate::disk::Disk;
+use crate::ids::IdTable;
+use crate::layout::Layout;
+use crate::locations::{Location, Locations};
+use crate::segments::Segments;
+use crate::start::StartError;
+use crate::tree::Tree;
+use crate::walk::SegmentFile;
+
+const ROWS_AT_ONCE: u64 = 65_536;
+const SCAN_BYTES: usize = 4 << 20;
+
+/// Reads the locations of all records below `size` into the table of ids. The locations of a
+/// segment in which any row is missing or damaged are made anew; the number of such segments.
+pub(crate) fn load_locations(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    files: &[SegmentFile],
+    size: u64,
+    ids: &mut IdTable,
+) -> Result<usize, StartError> {
+    let mut rebuilt = 0;
+    ids.reserve(usize::try_from(size).unwrap_or(0));
+    for (position, file) in files.iter().enumerate() {
+        let next = files.get(position + 1).map_or(u64::MAX, |next| next.first_index);
+        let end = next.min(size);
+        if file.first_index >= end {
+            continue;
+        }
+        let failed = || StartError::io(format!("the locations of {} cannot be used", file.name));
+        let locations =
+            Locations::open(&**disk, layout, file.first_index, end).map_err(failed())?;
+        let rows = match read_all(&locations, file.first_index, end) {
+            Some(rows) => rows,
+            None => {
+                rebuilt += 1;
+                let rows = file.locations(end).map_err(failed())?;
+                locations.truncate(file.first_index);
+                locations.push(rows.iter().copied());
+                locations.flush(&**disk).map_err(failed())?;
+                locations.sync().map_err(failed())?;
+                rows
+            }
+        };
+        for (index, row) in (file.first_index..).zip(rows) {
+            if row.is_known() {
+                ids.insert(&row.id, index);
+            }
+        }
+    }
+    Ok(rebuilt)
+}
+
+/// All rows, or none if one is missing, damaged or says that it does not know.
+fn read_all(locations: &Locations, first: u64, end: u64) -> Option<Vec<Location>> {
+    if locations.end() < end {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let mut next = first;
+    while next < end {
+        let upto = end.min(next + ROWS_AT_ONCE);
+        for row in locations.read(next..upto).ok()? {
+            rows.push(row.filter(Location::is_known)?);
+        }
+        next = upto;
+    }
+    Some(rows)
+}
+
+/// Makes the tree below a checkpoint anew from the log.
+pub(crate) fn rebuild_tree(
+    disk: &dyn Disk,
+    tree: &Tree,
+    segments: &Segments,
+    head: &TreeHead,
+) -> Result<Edge, StartError> {
+    tree.truncate(0);
+    let mut edge = Edge::new();
+    while edge.size() < head.size {
+        let stored = segments
+            .scan(edge.size()..head.size, SCAN_BYTES)
+            .map_err(StartError::io("the log cannot be read to make the tree anew"))?;
+        let mut leaves = Vec::with_capacity(stored.len());
+        let mut nodes = Vec::new();
+        for one in stored {
+            let record = one.record.map_err(|damage| {
+                StartError::Refused(format!(
+                    "the tree is lost and cannot be made anew, because an entry is damaged: \
+                     {damage}. Put log/ or tree/ back from a copy"
+                ))
+            })?;
+            let leaf = leaf_hash(&record.leaf);
+            edge.push_with(leaf, |level, index, hash| {
+                if level > 0 && level % 8 == 0 {
+                    nodes.push(Node { level, index, hash });
+                }
+            });
+            leaves.push(leaf);
+        }
+        tree.push(leaves, &nodes);
+        tree.flush(disk).map_err(StartError::io("the tree cannot be written"))?;
+    }
+    if edge.head() == *head {
+        return Ok(edge);
+    }
+    Err(StartError::Refused(format!(
+        "the log's first {} entries do not give the root that their checkpoint signs: entries \
+         were changed. `audittrail fsck` says what it can; put log/ back from a copy",
+        head.size
+    )))
+}

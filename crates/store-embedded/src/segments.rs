@@ -1,0 +1,232 @@
+//! The segments of a log, and reading records out of them.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use audittrail_store::{Damage, Stored};
+use lru::LruCache;
+
+use crate::disk::{Disk, DiskFile, Mode};
+use crate::format::decode_record;
+use crate::layout::Layout;
+use crate::locations::{Location, Locations};
+
+/// Closed segments kept open: two file handles each.
+const OPEN_SEGMENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// The most bytes between two records that are read together.
+const READ_BYTES: u64 = 1 << 20;
+
+/// One segment, open.
+pub(crate) struct Segment {
+    pub(crate) first_index: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) log: Arc<dyn DiskFile>,
+    pub(crate) locations: Locations,
+}
+
+impl Segment {
+    /// Opens a segment whose last record is the one before `end`.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        layout: &Layout,
+        first_index: u64,
+        end: u64,
+        mode: Mode,
+    ) -> io::Result<Self> {
+        let path = layout.segment(first_index);
+        Ok(Self {
+            first_index,
+            log: disk.open(&path, mode)?,
+            locations: Locations::open(disk, layout, first_index, end)?,
+            path,
+        })
+    }
+
+    fn damage(&self, offset: u64, what: &dyn std::fmt::Display) -> Damage {
+        let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        Damage(format!("log/{name} at offset {offset}: {what}"))
+    }
+
+    /// Reads records of this segment; what cannot be read is a [`Damage`].
+    pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
+        let locations = self.locations.read(range.clone())?;
+        let mut rows = range.zip(locations).peekable();
+        let mut buffer = Vec::new();
+        while let Some((index, location)) = rows.next() {
+            let Some(location) = location.filter(Location::is_known) else {
+                let damage = self.damage(0, &"the record's place is not known");
+                into.push(Stored { index, record: Err(damage) });
+                continue;
+            };
+            // Neighbours are read together as long as their places make sense.
+            let mut together = vec![(index, location)];
+            let mut end = location.offset.saturating_add(u64::from(location.len));
+            while let Some((next, Some(row))) = rows.peek().copied() {
+                let row_end = row.offset.saturating_add(u64::from(row.len));
+                let near = row.is_known() && row.offset >= end && row_end - location.offset <= READ_BYTES;
+                if !near {
+                    break;
+                }
+                together.push((next, row));
+                end = row_end;
+                rows.next();
+            }
+            self.read_together(&together, end, &mut buffer, into);
+        }
+        Ok(())
+    }
+
+    fn read_together(
+        &self,
+        records: &[(u64, Location)],
+        end: u64,
+        buffer: &mut Vec<u8>,
+        into: &mut Vec<Stored>,
+    ) {
+        let start = records[0].1.offset;
+        let whole = self.log.len().is_ok_and(|len| end <= len);
+        if records.len() > 1 && !whole {
+            // One of them lies beyond the file: each for itself, so that the others are read.
+            for record in records {
+                let end = record.1.offset.saturating_add(u64::from(record.1.len));
+                self.read_together(std::slice::from_ref(record), end, buffer, into);
+            }
+            return;
+        }
+        let outcome = if whole {
+            buffer.resize((end - start) as usize, 0);
+            self.log.read_at(buffer, start)
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends before the record does"))
+        };
+        for (index, location) in records {
+            let record = match &outcome {
+                Err(error) => Err(self.damage(location.offset, error)),
+                Ok(()) => {
+                    let from = (location.offset - start) as usize;
+                    let bytes = &buffer[from..from + location.len as usize];
+                    decode_record(*index, bytes).map_err(|e| self.damage(location.offset, &e))
+                }
+            };
+            into.push(Stored { index: *index, record });
+        }
+    }
+}
+
+/// All segments of a log.
+pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    /// The first index of each, in order.
+    first_indices: RwLock<Vec<u64>>,
+    /// Those with locations that are only in memory, the active one last.
+    recent: RwLock<Vec<Arc<Segment>>>,
+    closed: Mutex<LruCache<u64, Arc<Segment>>>,
+}
+
+impl Segments {
+    pub(crate) fn new(disk: Arc<dyn Disk>, layout: Layout, closed: Vec<u64>) -> Self {
+        Self {
+            disk,
+            layout,
+            first_indices: RwLock::new(closed),
+            recent: RwLock::default(),
+            closed: Mutex::new(LruCache::new(OPEN_SEGMENTS)),
+        }
+    }
+
+    /// Adds the newest segment.
+    pub(crate) fn push(&self, segment: Arc<Segment>) {
+        let mut first_indices = write(&self.first_indices);
+        if first_indices.last() != Some(&segment.first_index) {
+            first_indices.push(segment.first_index);
+        }
+        write(&self.recent).push(segment);
+    }
+
+    pub(crate) fn recent(&self) -> Vec<Arc<Segment>> {
+        read(&self.recent).clone()
+    }
+
+    /// Everything in memory is on disk: only the active segment stays pinned.
+    pub(crate) fn settle(&self) {
+        let mut recent = write(&self.recent);
+        let active = recent.pop();
+        recent.clear();
+        recent.extend(active);
+    }
+
+    /// The segment that holds `index`, and the index after its last record, which for the
+    /// active one is `u64::MAX`.
+    fn holding(&self, index: u64) -> io::Result<(Arc<Segment>, u64)> {
+        let (first, end) = {
+            let first_indices = read(&self.first_indices);
+            let after = first_indices.partition_point(|first| *first <= index);
+            let first = after.checked_sub(1).and_then(|at| first_indices.get(at).copied());
+            let end = first_indices.get(after).copied().unwrap_or(u64::MAX);
+            (first.ok_or(io::ErrorKind::NotFound)?, end)
+        };
+        if let Some(segment) = read(&self.recent).iter().find(|one| one.first_index == first) {
+            return Ok((Arc::clone(segment), end));
+        }
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(segment) = closed.get(&first) {
+            return Ok((Arc::clone(segment), end));
+        }
+        let segment = Segment::open(&*self.disk, &self.layout, first, end, Mode::Read)?;
+        let segment = Arc::new(segment);
+        closed.put(first, Arc::clone(&segment));
+        Ok((segment, end))
+    }
+
+    /// Reads consecutive records, all below the head.
+    pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
+        let mut next = range.start;
+        while next < range.end {
+            let (segment, end) = self.holding(next)?;
+            let end = end.min(range.end);
+            segment.read(next..end, into)?;
+            next = end;
+        }
+        Ok(())
+    }
+
+    /// Consecutive records from `range.start`, up to about `max_bytes` of them.
+    pub(crate) fn scan(&self, range: Range<u64>, max_bytes: usize) -> io::Result<Vec<Stored>> {
+        let mut stored = Vec::new();
+        let mut bytes = 0;
+        let mut next = range.start;
+        while next < range.end && (bytes < max_bytes || stored.is_empty()) {
+            // A few at a time, so that the bound in bytes is kept without reading twice.
+            let end = range.end.min(next + 256);
+            let from = stored.len();
+            self.read(next..end, &mut stored)?;
+            bytes += stored[from..].iter().map(size_bytes).sum::<usize>();
+            next = end;
+        }
+        Ok(stored)
+    }
+
+    /// Where a record is and what its id is, if its row is sound.
+    pub(crate) fn location(&self, index: u64) -> io::Result<Option<Location>> {
+        let (segment, _) = self.holding(index)?;
+        Ok(segment.locations.read(index..index + 1)?.into_iter().next().flatten())
+    }
+}
+
+fn size_bytes(stored: &Stored) -> usize {
+    stored.record.as_ref().map_or(0, |record| {
+        record.leaf.len() + record.sealed.as_ref().map_or(0, |sealed| sealed.bytes.len())
+    })
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

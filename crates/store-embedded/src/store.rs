@@ -1,0 +1,253 @@
+//! The store: what readers and the sequencer see.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+
+use async_trait::async_trait;
+use audittrail_entry::Timestamp;
+use audittrail_merkle::{Edge, Hash, TreeHead};
+use audittrail_store::{
+    Batch, Collector, CommitError, KeptCheckpoint, Page, Query, Store, StoreError,
+    StoreErrorKind, Stored,
+};
+use uuid::Uuid;
+
+use crate::data_directory::DataDirectory;
+use crate::disk::Disk;
+use crate::format::origin_hash;
+use crate::ids::IdTable;
+use crate::layout::Layout;
+use crate::offload::{Offload, offload};
+use crate::segments::Segments;
+use crate::start::{Identity, StartError, StartReport, start};
+use crate::tree::Tree;
+use crate::writer::Writer;
+
+/// How the store is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// A segment is closed when the next batch would make it larger.
+    pub segment_bytes: u64,
+}
+
+impl Default for Options {
+    /// 256 MiB a segment.
+    fn default() -> Self {
+        Self { segment_bytes: 256 << 20 }
+    }
+}
+
+/// A log in one directory of one machine.
+///
+/// [`Store::commit`], [`Store::keep_checkpoint`] and [`Store::find`] block the calling
+/// thread on the disk; other reads run where the [`Offload`] puts them.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    offload: Arc<dyn Offload>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+    pub(crate) origin_hash: [u8; 32],
+    pub(crate) segments: Segments,
+    pub(crate) tree: Tree,
+    ids: RwLock<IdTable>,
+    head: RwLock<TreeHead>,
+    checkpoint: RwLock<Option<KeptCheckpoint>>,
+    writer: Mutex<Writer>,
+    /// Held as long as the store is.
+    _directory: DataDirectory,
+}
+
+/// What a scan looks at between two looks at the clock of others: about 2 MiB of records.
+const SCAN_BYTES: usize = 2 << 20;
+
+impl EmbeddedStore {
+    /// Starts on what stands in the directory; a directory without a log becomes an empty
+    /// one. The sequencer's first act has to be a checkpoint of what stands.
+    ///
+    /// # Errors
+    /// If the directory cannot be used, or what stands there cannot be continued.
+    pub fn open(
+        directory: DataDirectory,
+        identity: &Identity,
+        options: Options,
+        now: Timestamp,
+        offload: Arc<dyn Offload>,
+    ) -> Result<(Self, StartReport), StartError> {
+        let disk = directory.disk();
+        let layout = directory.layout().clone();
+        let started = start(&disk, &layout, identity, now)?;
+        let head = started.edge.head();
+        let writer = Writer {
+            edge: started.edge,
+            active: started.active,
+            end: started.end,
+            broken: None,
+            buffer: Vec::new(),
+        };
+        let shared = Shared {
+            disk,
+            layout,
+            options,
+            origin_hash: origin_hash(&identity.origin),
+            segments: started.segments,
+            tree: started.tree,
+            ids: RwLock::new(started.ids),
+            head: RwLock::new(head),
+            checkpoint: RwLock::new(started.checkpoint),
+            writer: Mutex::new(writer),
+            _directory: directory,
+        };
+        Ok((Self { shared: Arc::new(shared), offload }, started.report))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        job: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let answer = offload(&*self.offload, move || job(&shared)).await;
+        answer
+            .unwrap_or_else(|| Err(io::Error::other("the reading thread ended")))
+            .map_err(|error| StoreError::caused(StoreErrorKind::Unavailable, what, error))
+    }
+}
+
+impl Shared {
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ids_mut(&self) -> RwLockWriteGuard<'_, IdTable> {
+        self.ids.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_head(&self, head: TreeHead) {
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
+    fn head(&self) -> TreeHead {
+        *self.head.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_checkpoint(&self, checkpoint: KeptCheckpoint) {
+        *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+    }
+
+    pub(crate) fn kept_checkpoint(&self) -> Option<KeptCheckpoint> {
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn find(&self, id: &Uuid) -> io::Result<Option<u64>> {
+        let candidates =
+            self.ids.read().unwrap_or_else(PoisonError::into_inner).candidates(id);
+        for index in candidates {
+            if self.segments.location(index)?.is_some_and(|location| location.id == *id) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    fn search(&self, query: &Query) -> io::Result<Page> {
+        let mut collector = Collector::new(query);
+        let end = self.head().size.min(query.size);
+        let end = query.filter.index.to.map_or(end, |to| end.min(to.saturating_add(1)));
+        let mut next = query.filter.index.from.unwrap_or(0);
+        while next < end {
+            for stored in self.segments.scan(next..end, SCAN_BYTES)? {
+                next = stored.index + 1;
+                collector.offer(&stored);
+            }
+        }
+        Ok(collector.finish())
+    }
+}
+
+fn invalid(message: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Invalid, message)
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn lead(&self) -> Result<Edge, StoreError> {
+        Ok(self.shared.writer().edge.clone())
+    }
+
+    async fn commit(
+        &self,
+        expected: TreeHead,
+        batch: Batch<'_>,
+        new: TreeHead,
+    ) -> Result<(), CommitError> {
+        self.shared.commit(expected, &batch, new)
+    }
+
+    async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError> {
+        self.shared.keep_checkpoint(checkpoint)
+    }
+
+    async fn head(&self) -> Result<TreeHead, StoreError> {
+        Ok(self.shared.head())
+    }
+
+    async fn checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError> {
+        Ok(self.shared.kept_checkpoint())
+    }
+
+    async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
+        let found = ids.iter().map(|id| self.shared.find(id)).collect::<io::Result<_>>();
+        found.map_err(|error| {
+            StoreError::caused(StoreErrorKind::Unavailable, "ids cannot be looked up", error)
+        })
+    }
+
+    async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
+        let size = self.shared.head().size;
+        if let Some(index) = indices.iter().find(|index| **index >= size) {
+            return Err(invalid(format!("index {index} is not below the log's size {size}")));
+        }
+        let indices = indices.to_vec();
+        self.read("records cannot be read", move |shared| {
+            let mut stored = Vec::with_capacity(indices.len());
+            let mut rest = indices.as_slice();
+            while let Some((first, _)) = rest.split_first() {
+                let run = (*first..).zip(rest).take_while(|(want, have)| want == *have).count();
+                shared.segments.read(*first..*first + run as u64, &mut stored)?;
+                rest = &rest[run..];
+            }
+            Ok(stored)
+        })
+        .await
+    }
+
+    async fn scan(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Stored>, StoreError> {
+        let size = self.shared.head().size;
+        if range.end > size {
+            return Err(invalid(format!("index {} is not below the log's size {size}", range.end)));
+        }
+        self.read("the log cannot be read", move |shared| shared.segments.scan(range, max_bytes))
+            .await
+    }
+
+    async fn search(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.read("the log cannot be searched", move |shared| shared.search(&query)).await
+    }
+
+    async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        self.read("the tree cannot be read", move |shared| shared.tree.hashes(level, range)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        match &self.shared.writer().broken {
+            None => Ok(()),
+            Some(why) => Err(StoreError::new(StoreErrorKind::Fatal, why.clone())),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Where the log is kept: the [`Store`] trait with its contract, what a reader
+//! asks of it ([`Filter`], [`Query`], [`Page`]), a store in memory with fault
+//! injection, the suite that every store passes, and reading with verification.
+
+mod collect;
+pub mod conformance;
+mod cursor;
+mod error;
+mod filter;
+mod memory;
+mod params;
+mod query;
+mod traits;
+mod verify;
+
+pub use collect::Collector;
+pub use cursor::{Cursor, CursorError};
+pub use error::{CommitError, CommitErrorKind, StoreError, StoreErrorKind};
+pub use filter::{Filter, IpBlock, Member, Test, Window};
+pub use memory::{Fault, MemoryStore};
+pub use params::ParameterError;
+pub use query::{Access, Count, CountMode, Direction, Key, Order, Page, Query, Start};
+pub use traits::{Batch, BatchEntry, Damage, KeptCheckpoint, Node, Store, Stored};
+pub use verify::{Checked, Reader, Verdict};

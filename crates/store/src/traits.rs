@@ -1,0 +1,132 @@
+//! The contract of a store.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use audittrail_entry::Record;
+use audittrail_merkle::{Edge, Hash, TreeHead};
+use uuid::Uuid;
+
+use crate::{CommitError, Page, Query, StoreError};
+
+/// One record with its place, as a batch carries it.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchEntry<'a> {
+    /// The entry's id, which is also in the leaf.
+    pub id: Uuid,
+    /// What is kept.
+    pub record: &'a Record,
+    /// SHA-256(0x00 ‖ leaf).
+    pub leaf_hash: Hash,
+}
+
+/// A node of the tree that a batch completed, at a level that tiles hold (8, 16, …).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Height above the leaves: a multiple of eight.
+    pub level: u8,
+    /// Position within its level, from 0.
+    pub index: u64,
+    /// The node's hash.
+    pub hash: Hash,
+}
+
+/// What one commit adds to the log: consecutive entries, never none.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The index of the first entry: the size of the log before.
+    pub first_index: u64,
+    /// The entries in log order.
+    pub entries: Vec<BatchEntry<'a>>,
+    /// The completed nodes above the leaves, each level in order.
+    pub nodes: Vec<Node>,
+}
+
+/// An entry as the store could read it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its place in the log.
+    pub index: u64,
+    /// The record, or why there is none. Whatever is wrong with one entry never
+    /// hides it and never fails the read of another.
+    pub record: Result<Record, Damage>,
+}
+
+/// Why a record cannot be read, naming the place: a file and an offset, or a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Damage(pub String);
+
+/// The newest checkpoint that the store keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCheckpoint {
+    /// The tree head that it signs.
+    pub head: TreeHead,
+    /// The signed note, as shown to clients.
+    pub note: String,
+}
+
+/// A store keeps one log: its entries in order, its tree and its newest checkpoint.
+///
+/// **Durability.** When [`Store::commit`] returns `Ok`, the whole batch survives a power
+/// cut; when it returns an error of kind `Refused`, none of it will ever appear. Nothing
+/// of a batch is visible to any reader before it is durable.
+///
+/// **Ordering.** Indices are consecutive from 0. A reader that has seen a head sees every
+/// entry below it, in every later call.
+///
+/// **Concurrency.** One leader at a time commits: `commit` is a compare-and-swap on the
+/// head, so of two leaders one is told that it lost. Readers run beside it and beside each
+/// other. Dropping a future of `commit` before it is ready leaves the outcome unknown.
+///
+/// **Retries.** Reads may be repeated. A commit is never repeated as it is: what to do is
+/// the [`crate::CommitErrorKind`].
+///
+/// **Damage.** What a disk holds never makes a store panic. A record that cannot be read
+/// is a [`Damage`] at its index.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes the lead and gives the right edge of the committed log, on which the next
+    /// batch is planned. Called at start and after an unknown outcome.
+    async fn lead(&self) -> Result<Edge, StoreError>;
+
+    /// Adds `batch` to a log whose head is `expected`, after which its head is `new`.
+    async fn commit(
+        &self,
+        expected: TreeHead,
+        batch: Batch<'_>,
+        new: TreeHead,
+    ) -> Result<(), CommitError>;
+
+    /// Keeps a signed checkpoint of a committed head. On `Ok` it is durable, and so is
+    /// everything derived that a start needs to confirm it. It replaces an earlier one
+    /// and is refused if smaller than that.
+    async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError>;
+
+    /// The committed head. What this process committed is in it at once.
+    async fn head(&self) -> Result<TreeHead, StoreError>;
+
+    /// The newest checkpoint kept; none before the first.
+    async fn checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError>;
+
+    /// The indices of the entries with these ids, in the order asked.
+    async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError>;
+
+    /// The entries at these indices, in the order asked. An index at or above the head is
+    /// `Invalid`.
+    async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError>;
+
+    /// Consecutive entries from `range.start`: at least one and at most the range, fewer
+    /// where `max_bytes` of records are reached first. An empty range gives none.
+    async fn scan(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Stored>, StoreError>;
+
+    /// One page of the entries that a query selects.
+    async fn search(&self, query: &Query) -> Result<Page, StoreError>;
+
+    /// Hashes of the tree at a level that tiles hold (0, 8, 16, …), by their position in it.
+    /// Every complete node below the committed head is there, or the answer is an error.
+    async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError>;
+
+    /// Whether a write could be taken now; if not, why.
+    async fn ready(&self) -> Result<(), StoreError>;
+}

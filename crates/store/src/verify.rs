@@ -1,0 +1,295 @@
+//! Reading with verification: no entry is shown as sound that was not checked against the
+//! tree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use audittrail_entry::{KeyRing, Record};
+use audittrail_merkle::{
+    Hash, TILE_WIDTH, TileId, TreeHead, edge_from_tiles, leaf_hash, right_edge_tiles, tile_root,
+};
+use lru::LruCache;
+
+use crate::{Store, StoreError, Stored};
+
+/// 1,024 tiles of 8 KiB: the leaf hashes of a quarter of a million entries.
+const CACHED_TILES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+/// So many failed entries are known one by one.
+const FAILED_KEPT: usize = 1_000_000;
+
+type Tile = Arc<[Hash]>;
+
+/// What reading an entry found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The frame, the form, the commitment, the signature and the place in the tree hold.
+    Verified,
+    /// One of them does not; the sentence says which.
+    Failed(String),
+}
+
+/// An entry with what reading it found.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Its place in the log.
+    pub index: u64,
+    /// What was read; `None` if nothing could be.
+    pub record: Option<Record>,
+    /// Whether it can be trusted.
+    pub verdict: Verdict,
+}
+
+/// Reads entries of one log and verifies each.
+///
+/// An entry is verified under the head that the store has committed, which extends the
+/// newest checkpoint: the hashes of its tile, and of the tiles above it, have to give the
+/// head's root. Tiles that did are kept in memory and need no second check, since the tree
+/// only grows.
+pub struct Reader {
+    store: Arc<dyn Store>,
+    keys: KeyRing,
+    origin: String,
+    tiles: Mutex<LruCache<(u8, u64), Tile>>,
+    right_edge: Mutex<Option<(TreeHead, Arc<HashMap<TileId, Vec<Hash>>>)>>,
+    failed: Mutex<Arc<BTreeMap<u64, String>>>,
+}
+
+impl Reader {
+    /// A reader of the log named `origin`, whose entries these keys signed.
+    pub fn new(store: Arc<dyn Store>, keys: KeyRing, origin: String) -> Self {
+        Self {
+            store,
+            keys,
+            origin,
+            tiles: Mutex::new(LruCache::new(CACHED_TILES)),
+            right_edge: Mutex::new(None),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Verifies entries that the store gave, and remembers those that fail.
+    ///
+    /// # Errors
+    /// Only if the store cannot give the tree's hashes; what fails is in the answer.
+    pub async fn check(&self, stored: Vec<Stored>) -> Result<Vec<Checked>, StoreError> {
+        if stored.is_empty() {
+            return Ok(Vec::new());
+        }
+        let head = self.store.head().await?;
+        let mut checked = Vec::with_capacity(stored.len());
+        let mut last: Option<(u64, Result<Tile, String>)> = None;
+        for Stored { index, record } in stored {
+            let tile_index = index / TILE_WIDTH;
+            if last.as_ref().is_none_or(|(loaded, _)| *loaded != tile_index) {
+                last = Some((tile_index, self.leaf_tile(&head, tile_index).await?));
+            }
+            let tile = last.as_ref().map(|(_, tile)| tile);
+            let (record, verdict) = match record {
+                Err(damage) => (None, Verdict::Failed(damage.0)),
+                Ok(record) => {
+                    let verdict = match self.judge(index, &record, tile) {
+                        Ok(()) => Verdict::Verified,
+                        Err(reason) => Verdict::Failed(reason),
+                    };
+                    (Some(record), verdict)
+                }
+            };
+            if let Verdict::Failed(reason) = &verdict {
+                self.report(&[(index, reason.clone())]);
+            }
+            checked.push(Checked { index, record, verdict });
+        }
+        Ok(checked)
+    }
+
+    /// The entries known to have failed, with the reasons.
+    pub fn failed(&self) -> Arc<BTreeMap<u64, String>> {
+        Arc::clone(&lock(&self.failed))
+    }
+
+    /// Remembers entries that were found damaged elsewhere.
+    pub fn report(&self, damaged: &[(u64, String)]) {
+        let mut failed = lock(&self.failed);
+        for (index, reason) in damaged {
+            if !failed.contains_key(index) && failed.len() < FAILED_KEPT {
+                tracing::error!(index, reason, "an entry failed verification");
+                Arc::make_mut(&mut failed).insert(*index, reason.clone());
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        index: u64,
+        record: &Record,
+        tile: Option<&Result<Tile, String>>,
+    ) -> Result<(), String> {
+        record.check(&self.keys, &self.origin).map_err(|error| error.to_string())?;
+        let tile = match tile {
+            Some(Ok(tile)) => tile,
+            Some(Err(reason)) => return Err(reason.clone()),
+            None => return Err("its place in the tree was not looked up".to_owned()),
+        };
+        let position = (index % TILE_WIDTH) as usize;
+        if tile.get(position) == Some(&leaf_hash(&record.leaf)) {
+            Ok(())
+        } else {
+            Err("the leaf is not the one in the tree".to_owned())
+        }
+    }
+
+    /// The leaf hashes of a tile, proven to be below the head's root; or why they cannot be.
+    async fn leaf_tile(
+        &self,
+        head: &TreeHead,
+        index: u64,
+    ) -> Result<Result<Tile, String>, StoreError> {
+        // Up from the leaves to the first tile that is trusted, then down again.
+        let mut unproven = Vec::new();
+        let (mut level, mut at) = (0, index);
+        let mut trusted = loop {
+            if let Some(tile) = lock(&self.tiles).get(&(level, at)) {
+                break Arc::clone(tile);
+            }
+            if at >= full_tiles(head.size, level) {
+                match self.right_edge_tile(head, level, at).await? {
+                    Ok(tile) => break tile,
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+            unproven.push((level, at));
+            (level, at) = (level + 1, at / TILE_WIDTH);
+        };
+        while let Some((level, at)) = unproven.pop() {
+            let Some(root) = trusted.get((at % TILE_WIDTH) as usize).copied() else {
+                return Ok(Err("the tree ends before the entry".to_owned()));
+            };
+            let Some(tile) = self.full_tile(level, at, root).await? else {
+                return Ok(Err(format!(
+                    "tile {at} of level {level} does not give the root of the tree, nor do the \
+                     entries below it: one of them was changed"
+                )));
+            };
+            lock(&self.tiles).put((level, at), Arc::clone(&tile));
+            trusted = tile;
+        }
+        Ok(Ok(trusted))
+    }
+
+    /// The hashes of a full tile with that root: those kept, else recomputed from below.
+    async fn full_tile(
+        &self,
+        level: u8,
+        at: u64,
+        root: Hash,
+    ) -> Result<Option<Tile>, StoreError> {
+        let range = at * TILE_WIDTH..(at + 1) * TILE_WIDTH;
+        let kept = self.store.hashes(8 * level, range.clone()).await?;
+        if tile_root(&kept) == Some(root) {
+            return Ok(Some(kept.into()));
+        }
+        let computed = self.recompute(level, range).await?;
+        let sound = tile_root(&computed) == Some(root);
+        if sound {
+            tracing::warn!(level, tile = at, "a damaged tile was recomputed from the log");
+        }
+        Ok(sound.then(|| computed.into()))
+    }
+
+    /// Hashes of one level from what lies below: the log, or the level below it.
+    async fn recompute(
+        &self,
+        level: u8,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<Hash>, StoreError> {
+        let mut hashes = Vec::new();
+        if level > 0 {
+            for at in range {
+                let below = at * TILE_WIDTH..(at + 1) * TILE_WIDTH;
+                let below = self.store.hashes(8 * (level - 1), below).await?;
+                hashes.extend(tile_root(&below));
+            }
+            return Ok(hashes);
+        }
+        let mut next = range.start;
+        while next < range.end {
+            for stored in self.store.scan(next..range.end, 1 << 20).await? {
+                next = stored.index + 1;
+                // What cannot be read gets a hash that no leaf has.
+                let hash = stored.record.map_or(Hash([0; 32]), |record| leaf_hash(&record.leaf));
+                hashes.push(hash);
+            }
+        }
+        Ok(hashes)
+    }
+
+    /// A partial tile of the tree of that head; partial tiles prove each other.
+    async fn right_edge_tile(
+        &self,
+        head: &TreeHead,
+        level: u8,
+        at: u64,
+    ) -> Result<Result<Tile, String>, StoreError> {
+        let known = lock(&self.right_edge)
+            .as_ref()
+            .and_then(|(of, tiles)| (of == head).then(|| Arc::clone(tiles)));
+        let tiles = match known {
+            Some(tiles) => tiles,
+            None => match self.prove_right_edge(head).await? {
+                Some(tiles) => {
+                    let tiles = Arc::new(tiles);
+                    *lock(&self.right_edge) = Some((*head, Arc::clone(&tiles)));
+                    tiles
+                }
+                None => {
+                    return Ok(Err("the tree's right edge does not give its root, nor do the \
+                                   entries below it: one of them was changed"
+                        .to_owned()));
+                }
+            },
+        };
+        let tile = tiles.iter().find(|(id, _)| id.level == level && id.index == at);
+        Ok(match tile {
+            Some((_, hashes)) => Ok(hashes.as_slice().into()),
+            None => Err("the tree ends before the entry".to_owned()),
+        })
+    }
+
+    async fn prove_right_edge(
+        &self,
+        head: &TreeHead,
+    ) -> Result<Option<HashMap<TileId, Vec<Hash>>>, StoreError> {
+        let mut tiles = HashMap::new();
+        for id in right_edge_tiles(head.size) {
+            tiles.insert(id, self.store.hashes(8 * id.level, hashes_of(id)).await?);
+        }
+        if gives_root(head, &tiles) {
+            return Ok(Some(tiles));
+        }
+        let mut recomputed = HashMap::new();
+        for id in right_edge_tiles(head.size) {
+            recomputed.insert(id, self.recompute(id.level, hashes_of(id)).await?);
+        }
+        Ok(gives_root(head, &recomputed).then_some(recomputed))
+    }
+}
+
+fn gives_root(head: &TreeHead, tiles: &HashMap<TileId, Vec<Hash>>) -> bool {
+    edge_from_tiles(head.size, tiles).is_ok_and(|edge| edge.head() == *head)
+}
+
+fn hashes_of(id: TileId) -> std::ops::Range<u64> {
+    let start = id.index * TILE_WIDTH;
+    start..start + u64::from(id.width)
+}
+
+/// How many full tiles a tree of that size has at a tile level.
+fn full_tiles(size: u64, level: u8) -> u64 {
+    size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0)
+}
+
+/// No code that holds one of these locks can panic between two changes that belong together.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
