@@ -1,1 +1,59 @@
-fn main(){}
+//! The `audittrail` binary: settings, composition, lifecycle, telemetry and commands.
+
+mod ambient;
+mod cli;
+mod commands;
+mod http;
+mod log_keys;
+mod metered;
+mod settings;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+/// How a command ended, other than well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Something did not verify. What, was printed.
+    #[error("{0}")]
+    Unverified(String),
+    /// The settings or the arguments cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be carried out.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Unverified(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 3,
+        })
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where errors are shown")]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = settings::resolve(cli.settings).and_then(|settings| match cli.command {
+        Command::Serve => commands::serve::run(settings),
+        Command::Token(arguments) => commands::token::run(&settings, &arguments),
+        Command::Keys { action } => commands::keys::run(&settings, action.unwrap_or_default()),
+        Command::Import(arguments) => commands::import::run(&settings, &arguments),
+        Command::Fsck(arguments) => commands::fsck::run(&settings, &arguments),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("audittrail: {failure}");
+            failure.exit_code()
+        }
+    }
+}

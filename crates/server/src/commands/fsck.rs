@@ -1,0 +1,77 @@
+//! `audittrail fsck`
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use audittrail_checkpoint::Checkpoint;
+use audittrail_merkle::TreeHead;
+use audittrail_store_embedded::disk::{Disk, RealDisk};
+use audittrail_store_embedded::{FsckInput, FsckReport, Identity, fsck};
+
+use crate::Failure;
+use crate::cli::FsckArguments;
+use crate::log_keys;
+use crate::settings::Settings;
+
+const PROGRESS_EVERY: u64 = 20_000;
+
+pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let keys = log_keys::load(&*disk, settings)?;
+    let identity = keys.identity();
+    let since = arguments.since.as_deref().map(|path| read_since(path, &identity)).transpose()?;
+    let input = FsckInput { identity: &identity, keys: &keys.entries, since };
+    let mut shown = 0;
+    let terminal = std::io::stderr().is_terminal();
+    let mut progress = |done: u64, of: u64| {
+        if terminal && done >= shown + PROGRESS_EVERY {
+            shown = done;
+            let _ = write!(std::io::stderr(), "\rchecked {done} of {of} entries");
+        }
+    };
+    let report = fsck(&disk, &settings.data, &input, &mut progress)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    if shown > 0 {
+        let _ = writeln!(std::io::stderr());
+    }
+    print(&report);
+    match report.found {
+        0 => Ok(()),
+        found => Err(Failure::Unverified(format!("{found} findings: the log does not verify"))),
+    }
+}
+
+fn read_since(path: &Path, identity: &Identity) -> Result<TreeHead, Failure> {
+    let note = std::fs::read(path)
+        .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?;
+    let checkpoint = Checkpoint::open(&note, &identity.keys)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    Ok(checkpoint.head)
+}
+
+#[expect(clippy::print_stdout, reason = "the findings are the result")]
+fn print(report: &FsckReport) {
+    for finding in &report.findings {
+        let offset = finding.offset.map(|at| format!(" at offset {at}")).unwrap_or_default();
+        let index = finding.index.map(|at| format!(", entry {at}")).unwrap_or_default();
+        println!("{}{offset}{index}: {}", finding.file, finding.what);
+    }
+    let more = report.found - report.findings.len() as u64;
+    if more > 0 {
+        println!("and {more} more");
+    }
+    let size = report.head.map_or(0, |head| head.size);
+    let checkpoint = report.checkpoint.map_or(0, |head| head.size);
+    println!("{} entries read, log size {size}, checkpoint size {checkpoint}", report.entries);
+    if report.torn_bytes > 0 {
+        println!(
+            "{} bytes at the end are no whole batch: a running server is writing it, or the next \
+             start cuts it off",
+            report.torn_bytes
+        );
+    }
+    if report.found == 0 {
+        println!("everything verifies");
+    }
+}

@@ -1,0 +1,193 @@
+//! The keys of a log: from the settings, else from the data directory, else made there.
+
+use audittrail_checkpoint::{Signer, default_origin};
+use audittrail_entry::{KeyRing, Random, SigningKey};
+use audittrail_store_embedded::{DataDirectory, Identity, StartError, read_key};
+use audittrail_store_embedded::disk::Disk;
+
+use crate::Failure;
+use crate::settings::Settings;
+
+const SIGNING_KEY: &str = "signing.key";
+const CHECKPOINT_KEY: &str = "checkpoint.key";
+pub(crate) const JWT_SECRET: &str = "jwt.secret";
+/// Written after the first checkpoint: from then on a missing checkpoint was removed.
+const BEGUN: &str = "begun";
+
+/// What a log is signed and read with.
+pub(crate) struct LogKeys {
+    pub(crate) signer: Signer,
+    pub(crate) entries: KeyRing,
+    pub(crate) jwt_secret: Vec<u8>,
+}
+
+impl LogKeys {
+    pub(crate) fn identity(&self) -> Identity {
+        let vkey = self.signer.verifier();
+        Identity { origin: vkey.name().to_owned(), keys: vec![vkey] }
+    }
+}
+
+fn failed(error: StartError) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+/// Takes the keys that are there and, where the directory holds no log yet, makes those that
+/// are missing. A log that exists never gets a new key by itself: it could no longer be read.
+pub(crate) fn load_or_make(
+    directory: &DataDirectory,
+    settings: &Settings,
+    random: &dyn Random,
+) -> Result<LogKeys, Failure> {
+    let begun = directory.read_key(BEGUN).map_err(failed)?.is_some();
+    let has_log = directory.has_log().map_err(failed)?;
+    if begun && !has_log {
+        return Err(Failure::Failed(format!(
+            "{0} held a log whose checkpoint and segments are gone; put them back from a copy, or \
+             remove {0} as a whole to start a new log with new keys",
+            directory.path().display()
+        )));
+    }
+    let keep = |name: &str, make: &dyn Fn() -> Vec<u8>| -> Result<Vec<u8>, Failure> {
+        if let Some(key) = directory.read_key(name).map_err(failed)? {
+            return Ok(without_line_end(key));
+        }
+        if has_log && name != JWT_SECRET {
+            return Err(Failure::Failed(format!(
+                "{} holds a log, but its key keys/{name} is missing: put it back from a copy, or \
+                 give it by the settings",
+                directory.path().display()
+            )));
+        }
+        let key = make();
+        let mut line = key.clone();
+        line.push(b'\n');
+        directory.write_key(name, &line).map_err(failed)?;
+        Ok(key)
+    };
+    let secrets = &settings.secrets;
+    let signing_key = match &secrets.signing_key {
+        Some(key) => key.clone(),
+        None => keep(SIGNING_KEY, &|| random_text(random))?,
+    };
+    let checkpoint_key = match &secrets.checkpoint_key {
+        Some(key) => key.clone(),
+        None => {
+            let make = || new_signer(random, settings.origin.as_deref()).to_secret_text();
+            // A name that no key can have is refused before anything is made.
+            check_origin(settings.origin.as_deref())?;
+            let key = keep(CHECKPOINT_KEY, &|| make().into_bytes())?;
+            String::from_utf8_lossy(&key).into_owned()
+        }
+    };
+    let jwt_secret = match &secrets.jwt_secret {
+        Some(secret) => secret.clone(),
+        None => keep(JWT_SECRET, &|| random_text(random))?,
+    };
+    assemble(settings, &signing_key, &checkpoint_key, jwt_secret)
+}
+
+/// Remembers that the log has a checkpoint.
+pub(crate) fn mark_begun(directory: &DataDirectory, origin: &str) -> Result<(), Failure> {
+    if directory.read_key(BEGUN).map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    directory.write_key(BEGUN, format!("{origin}\n").as_bytes()).map_err(failed)
+}
+
+/// The keys of a log that another process may be running; nothing is made.
+pub(crate) fn load(disk: &dyn Disk, settings: &Settings) -> Result<LogKeys, Failure> {
+    let secrets = &settings.secrets;
+    let read = |name: &str| -> Result<Vec<u8>, Failure> {
+        match read_key(disk, &settings.data, name).map_err(failed)? {
+            Some(key) => Ok(without_line_end(key)),
+            None => Err(Failure::Failed(format!(
+                "there is no key {name} in {}: name the log's directory with --data, or start the \
+                 server once",
+                settings.data.join("keys").display()
+            ))),
+        }
+    };
+    let signing_key = match &secrets.signing_key {
+        Some(key) => key.clone(),
+        None => read(SIGNING_KEY)?,
+    };
+    let checkpoint_key = match &secrets.checkpoint_key {
+        Some(key) => key.clone(),
+        None => String::from_utf8_lossy(&read(CHECKPOINT_KEY)?).into_owned(),
+    };
+    assemble(settings, &signing_key, &checkpoint_key, Vec::new())
+}
+
+/// The secret that tokens are signed with; nothing is made.
+pub(crate) fn load_jwt_secret(disk: &dyn Disk, settings: &Settings) -> Result<Vec<u8>, Failure> {
+    if let Some(secret) = &settings.secrets.jwt_secret {
+        return Ok(secret.clone());
+    }
+    match read_key(disk, &settings.data, JWT_SECRET).map_err(failed)? {
+        Some(secret) => Ok(without_line_end(secret)),
+        None => Err(Failure::Failed(format!(
+            "there is no token secret in {}: start the server once with this --data, or set \
+             AUDITTRAIL_JWT_SECRET",
+            settings.data.join("keys").display()
+        ))),
+    }
+}
+
+fn assemble(
+    settings: &Settings,
+    signing_key: &[u8],
+    checkpoint_key: &str,
+    jwt_secret: Vec<u8>,
+) -> Result<LogKeys, Failure> {
+    let usage = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::Usage(format!("{what}: {error}"))
+    };
+    let current = SigningKey::new(signing_key).map_err(|e| usage("LOG_SIGNING_KEY", &e))?;
+    let earlier = settings.secrets.earlier_signing_keys.iter().map(|key| SigningKey::new(key));
+    let earlier = earlier
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| usage("AUDITTRAIL_EARLIER_SIGNING_KEYS", &error))?;
+    let signer = Signer::parse(checkpoint_key.trim())
+        .map_err(|error| usage("AUDITTRAIL_CHECKPOINT_KEY", &error))?;
+    let name = signer.verifier().name().to_owned();
+    if let Some(origin) = settings.origin.as_ref().filter(|origin| **origin != name) {
+        return Err(Failure::Usage(format!(
+            "origin is {origin}, but the log's key is of {name}: a log keeps its first name; leave \
+             --origin out, or use another --data"
+        )));
+    }
+    Ok(LogKeys { signer, entries: KeyRing { current, earlier }, jwt_secret })
+}
+
+/// A new checkpoint key, of that name or of the one that follows from the key.
+pub(crate) fn new_signer(random: &dyn Random, origin: Option<&str>) -> Signer {
+    let mut seed = [0; 32];
+    random.fill(&mut seed);
+    let unnamed = Signer::from_seed("unnamed", seed).expect("the name is a legal key name");
+    let default = default_origin(&unnamed.verifier().public_key());
+    Signer::from_seed(origin.unwrap_or(&default), seed)
+        .or_else(|_| Signer::from_seed(&default, seed))
+        .expect("a default origin is a legal key name")
+}
+
+/// Whether a log can have this name.
+pub(crate) fn check_origin(origin: Option<&str>) -> Result<(), Failure> {
+    match origin.map(|origin| Signer::from_seed(origin, [0; 32])) {
+        Some(Err(error)) => Err(Failure::Usage(format!("origin: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+fn random_text(random: &dyn Random) -> Vec<u8> {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+}
+
+fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    bytes
+}

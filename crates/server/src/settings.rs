@@ -1,0 +1,234 @@
+//! Settings: flags over environment over file, made into one resolved form here and nowhere
+//! else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::Failure;
+
+/// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSettings {
+    /// A TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_CONFIG")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 picks one. [default: 127.0.0.1:8000]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "AUDITTRAIL_LISTEN")]
+    listen: Option<String>,
+    /// The data directory. [default: ./audittrail-data]
+    #[arg(long, global = true, value_name = "DIR", env = "AUDITTRAIL_DATA")]
+    data: Option<PathBuf>,
+    /// Where entries are kept. [default: embedded]
+    #[arg(long, global = true, value_name = "STORE", env = "AUDITTRAIL_STORE")]
+    store: Option<String>,
+    /// How entries reach the sequencer. [default: in-process]
+    #[arg(long, global = true, value_name = "QUEUE", env = "AUDITTRAIL_QUEUE")]
+    queue: Option<String>,
+    /// The log's name, fixed at first start. [default: made from its key]
+    #[arg(long, global = true, value_name = "NAME", env = "AUDITTRAIL_ORIGIN")]
+    origin: Option<String>,
+    /// What success means where a client does not say: queued, committed or published.
+    /// [default: committed]
+    #[arg(long, global = true, value_name = "LEVEL", env = "AUDITTRAIL_ACK")]
+    ack: Option<String>,
+    /// Where metrics are served; `same` for the API's address, `none` for nowhere.
+    /// [default: 127.0.0.1:9464]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "AUDITTRAIL_METRICS_LISTEN")]
+    metrics_listen: Option<String>,
+    /// The server's address as clients see it, for `next` links and `Location`.
+    #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// The issuer that tokens must name.
+    #[arg(long, global = true, value_name = "ISSUER", env = "AUDITTRAIL_JWT_ISSUER")]
+    jwt_issuer: Option<String>,
+    /// The audience that tokens must name.
+    #[arg(long, global = true, value_name = "AUDIENCE", env = "AUDITTRAIL_JWT_AUDIENCE")]
+    jwt_audience: Option<String>,
+    /// The role of a token that has none.
+    #[arg(long, global = true, value_name = "ROLE", env = "AUDITTRAIL_DEFAULT_ROLE")]
+    default_role: Option<String>,
+    /// What is logged: a level, or a filter such as info,audittrail_sequencer=debug.
+    /// [default: info]
+    #[arg(long, global = true, value_name = "FILTER", env = "AUDITTRAIL_LOG")]
+    log: Option<String>,
+    /// text or json. [default: text on a terminal, else json]
+    #[arg(long, global = true, value_name = "FORMAT", env = "AUDITTRAIL_LOG_FORMAT")]
+    log_format: Option<String>,
+}
+
+macro_rules! fall_back {
+    ($to:ident, $from:ident: $($field:ident)*) => {
+        $( if $to.$field.is_none() { $to.$field = $from.$field; } )*
+    };
+}
+
+/// Where metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsListen {
+    None,
+    Same,
+    Address(SocketAddr),
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Settings that can be used as they are.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) origin: Option<String>,
+    pub(crate) ack: String,
+    pub(crate) metrics_listen: MetricsListen,
+    pub(crate) public_url: Option<String>,
+    pub(crate) jwt_issuer: Option<String>,
+    pub(crate) jwt_audience: Option<String>,
+    pub(crate) default_role: Option<String>,
+    pub(crate) log: String,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) secrets: Secrets,
+}
+
+/// What must not be shown; from the environment or the files that it names.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    pub(crate) signing_key: Option<Vec<u8>>,
+    pub(crate) earlier_signing_keys: Vec<Vec<u8>>,
+    pub(crate) checkpoint_key: Option<String>,
+    pub(crate) jwt_secret: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// Makes settings usable, or says which one is not and why.
+pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
+    if let Some(path) = &raw.config {
+        let file = read_file(path)?;
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen public_url
+            jwt_issuer jwt_audience default_role log log_format);
+    }
+    only(raw.store.as_deref(), "store", "embedded")?;
+    only(raw.queue.as_deref(), "queue", "in-process")?;
+    let ack = raw.ack.unwrap_or_else(|| "committed".to_owned());
+    if !["queued", "committed", "published"].contains(&ack.as_str()) {
+        return Err(usage(format!("ack is {ack}; use queued, committed or published")));
+    }
+    let metrics_listen = match raw.metrics_listen.as_deref() {
+        Some("none") => MetricsListen::None,
+        Some("same") => MetricsListen::Same,
+        other => MetricsListen::Address(address("metrics-listen", other, "127.0.0.1:9464")?),
+    };
+    let log_format = match raw.log_format.as_deref() {
+        None => None,
+        Some("text") => Some(LogFormat::Text),
+        Some("json") => Some(LogFormat::Json),
+        Some(other) => return Err(usage(format!("log-format is {other}; use text or json"))),
+    };
+    Ok(Settings {
+        listen: address("listen", raw.listen.as_deref(), "127.0.0.1:8000")?,
+        data: raw.data.unwrap_or_else(|| PathBuf::from("audittrail-data")),
+        origin: raw.origin,
+        ack,
+        metrics_listen,
+        public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
+        jwt_issuer: raw.jwt_issuer,
+        jwt_audience: raw.jwt_audience,
+        default_role: raw.default_role,
+        log: raw.log.unwrap_or_else(|| "info".to_owned()),
+        log_format,
+        secrets: read_secrets()?,
+    })
+}
+
+fn usage(message: String) -> Failure {
+    Failure::Usage(message)
+}
+
+fn read_file(path: &Path) -> Result<RawSettings, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
+}
+
+fn only(given: Option<&str>, name: &str, possible: &str) -> Result<(), Failure> {
+    match given {
+        None => Ok(()),
+        Some(given) if given == possible => Ok(()),
+        Some(_) => Err(usage(format!("{name}: this version has only {possible}; leave it out"))),
+    }
+}
+
+fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, Failure> {
+    let text = given.unwrap_or(default);
+    text.parse().map_err(|_| {
+        usage(format!("{name} is {text}; write an IP address and a port, like {default}"))
+    })
+}
+
+fn public_url(text: &str) -> Result<String, Failure> {
+    let url = reqwest::Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .filter(|url| url.query().is_none() && url.fragment().is_none());
+    match url {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err(usage(format!("public-url is {text}; write it like https://audit.example.org"))),
+    }
+}
+
+fn read_secrets() -> Result<Secrets, Failure> {
+    let earlier = secret("AUDITTRAIL_EARLIER_SIGNING_KEYS")?.unwrap_or_default();
+    Ok(Secrets {
+        signing_key: secret("LOG_SIGNING_KEY")?,
+        earlier_signing_keys: earlier
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+            .filter(|line| !line.is_empty())
+            .collect(),
+        checkpoint_key: secret("AUDITTRAIL_CHECKPOINT_KEY")?
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        jwt_secret: secret("AUDITTRAIL_JWT_SECRET")?,
+    })
+}
+
+/// A secret from the variable, or from the file that the variable with `_FILE` names, whose
+/// last line end does not count.
+fn secret(name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let file_name = format!("{name}_FILE");
+    let direct = std::env::var_os(name).map(OsStringExt::into_vec);
+    let path = std::env::var_os(&file_name);
+    let value = match (direct, path) {
+        (Some(_), Some(_)) => {
+            return Err(usage(format!("{name} and {file_name} are both set; set one of them")));
+        }
+        (direct, None) => direct,
+        (None, Some(path)) => {
+            let mut bytes = std::fs::read(&path).map_err(|error| {
+                usage(format!("{file_name}: {} cannot be read: {error}", path.to_string_lossy()))
+            })?;
+            if bytes.last() == Some(&b'\n') {
+                bytes.pop();
+            }
+            Some(bytes)
+        }
+    };
+    match value {
+        Some(value) if value.is_empty() => Err(usage(format!("{name} is set but empty"))),
+        value => Ok(value),
+    }
+}
