@@ -1,0 +1,301 @@
+//! Claims: where each is found, and the rules its value must meet.
+
+use serde_json::{Map, Value};
+
+use crate::{AuthConfig, AuthConfigError, AuthError, Principal, Role, Scope, Scopes};
+
+/// The longest subject, in bytes: what an entry's user_id holds.
+pub const MAX_SUBJECT_BYTES: usize = 256;
+/// The longest tenant, in bytes.
+pub const MAX_TENANT_BYTES: usize = 128;
+/// The longest issuer, in bytes.
+pub const MAX_ISSUER_BYTES: usize = 1024;
+
+/// 9999-12-31T23:59:59Z. A token that gives milliseconds lies beyond it, and is refused rather
+/// than believed for thousands of years.
+pub(crate) const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// The names of a claim's place, from the outermost object inwards; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// A JSON pointer where `name` begins with `/`, else a top-level name.
+    pub(crate) fn new(name: &str) -> Result<Self, AuthConfigError> {
+        let wrong = || AuthConfigError::ClaimName(name.to_owned());
+        let Some(pointer) = name.strip_prefix('/') else {
+            return if name.is_empty() {
+                Err(wrong())
+            } else {
+                Ok(Self(vec![name.to_owned()]))
+            };
+        };
+        let steps = pointer.split('/').map(unescape).collect::<Option<Vec<_>>>();
+        steps.map(Self).ok_or_else(wrong)
+    }
+
+    /// The value at this path. Where the way there leads through something that is neither an
+    /// object nor a list, or by name into a list, the answer is `null`, not absence: a restriction such as the tenant
+    /// must not vanish because its container has an unexpected shape.
+    fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+        let (first, inner) = self.0.split_first()?;
+        let mut value = claims.get(first)?;
+        for step in inner {
+            value = match value {
+                Value::Object(object) => object.get(step)?,
+                Value::Array(list) => match list_index(step) {
+                    Some(index) => list.get(index)?,
+                    None => return Some(&Value::Null),
+                },
+                _ => return Some(&Value::Null),
+            };
+        }
+        Some(value)
+    }
+
+    /// Puts `value` at this path. `false`: something else is in the way.
+    pub(crate) fn put(&self, claims: &mut Map<String, Value>, value: Value) -> bool {
+        let Some((last, outer)) = self.0.split_last() else {
+            return false;
+        };
+        let mut object = claims;
+        for step in outer {
+            let inner = object
+                .entry(step.as_str())
+                .or_insert_with(|| Map::new().into());
+            let Value::Object(inner) = inner else {
+                return false;
+            };
+            object = inner;
+        }
+        object.insert(last.clone(), value).is_none()
+    }
+}
+
+/// RFC 6901, section 4: digits without leading zeros.
+fn list_index(step: &str) -> Option<usize> {
+    let canonical = step == "0" || !step.starts_with(['0', '+']);
+    step.parse().ok().filter(|_| canonical)
+}
+
+/// RFC 6901, section 4: `~1` is `/`, `~0` is `~`, and no other `~` may occur.
+fn unescape(step: &str) -> Option<String> {
+    let mut pieces = step.split('~');
+    let mut name = pieces.next()?.to_owned();
+    for piece in pieces {
+        let (escaped, rest) = match piece.as_bytes().first()? {
+            b'0' => ('~', &piece[1..]),
+            b'1' => ('/', &piece[1..]),
+            _ => return None,
+        };
+        name.push(escaped);
+        name.push_str(rest);
+    }
+    Some(name)
+}
+
+/// Text of 1 to `max_bytes` bytes without control characters (C0, DEL, C1).
+pub(crate) fn is_plain_text(text: &str, max_bytes: usize) -> bool {
+    (1..=max_bytes).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// What the claims of a token with a good signature must meet.
+#[derive(Debug)]
+pub(crate) struct ClaimRules {
+    issuer: Option<String>,
+    audience: Vec<String>,
+    leeway_seconds: f64,
+    default_role: Option<Role>,
+    roles: ClaimPath,
+    scope: Vec<ClaimPath>,
+    subject: Vec<ClaimPath>,
+    tenant: ClaimPath,
+    token_type: ClaimPath,
+}
+
+impl ClaimRules {
+    pub(crate) fn new(config: &AuthConfig) -> Result<Self, AuthConfigError> {
+        if config
+            .issuer
+            .iter()
+            .chain(&config.audience)
+            .any(String::is_empty)
+        {
+            return Err(AuthConfigError::EmptyIssuerOrAudience);
+        }
+        let seconds = config.leeway_seconds;
+        if seconds > crate::MAX_LEEWAY_SECONDS {
+            return Err(AuthConfigError::Leeway { seconds });
+        }
+        let paths = |names: &[String]| -> Result<Vec<_>, _> {
+            names.iter().map(|name| ClaimPath::new(name)).collect()
+        };
+        let names = &config.claims;
+        if names.subject.is_empty() {
+            return Err(AuthConfigError::ClaimName(String::new()));
+        }
+        Ok(Self {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            leeway_seconds: seconds as f64,
+            default_role: config.default_role,
+            roles: ClaimPath::new(&names.roles)?,
+            scope: paths(&names.scope)?,
+            subject: paths(&names.subject)?,
+            tenant: ClaimPath::new(&names.tenant)?,
+            token_type: ClaimPath::new(&names.token_type)?,
+        })
+    }
+
+    /// The principal these claims speak for at `now` (Unix seconds).
+    pub(crate) fn principal(
+        &self,
+        claims: &Map<String, Value>,
+        now: i64,
+    ) -> Result<Principal, AuthError> {
+        self.check_times(claims, now)?;
+        let issuer = self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        match self.token_type.find(claims) {
+            None => {}
+            Some(Value::String(token_type)) if token_type == "access" => {}
+            Some(_) => return Err(AuthError::TokenType),
+        }
+        Ok(Principal {
+            subject: self.subject(claims)?,
+            issuer,
+            tenant: self.tenant(claims)?,
+            scopes: self.scopes(claims)?,
+        })
+    }
+
+    /// RFC 7519, sections 4.1.4 and 4.1.5: good from `nbf` on and before `exp`, each widened by
+    /// the leeway. In floating point, where nothing overflows and whole seconds are exact.
+    fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), AuthError> {
+        let now = now as f64;
+        let expires = numeric_date(claims, "exp")?.ok_or(AuthError::NoExpiry)?;
+        if now >= expires + self.leeway_seconds {
+            return Err(AuthError::Expired);
+        }
+        match numeric_date(claims, "nbf")? {
+            Some(starts) if now < starts - self.leeway_seconds => Err(AuthError::NotYetValid),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<Option<String>, AuthError> {
+        let issuer = match claims.get("iss") {
+            None => None,
+            Some(Value::String(issuer)) if is_plain_text(issuer, MAX_ISSUER_BYTES) => {
+                Some(issuer.clone())
+            }
+            Some(_) => return Err(AuthError::Issuer),
+        };
+        if self.issuer.is_some() && issuer != self.issuer {
+            return Err(AuthError::Issuer);
+        }
+        Ok(issuer)
+    }
+
+    /// RFC 7519, section 4.1.3: a string, or a list of strings.
+    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), AuthError> {
+        if self.audience.is_empty() {
+            return Ok(());
+        }
+        let mut accepted = false;
+        let listed = each_text(claims.get("aud"), |text| {
+            accepted |= self.audience.iter().any(|audience| audience == text);
+        });
+        if listed && accepted {
+            Ok(())
+        } else {
+            Err(AuthError::Audience)
+        }
+    }
+
+    /// The first subject claim that is there decides; a bad one is not passed over.
+    fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthError> {
+        let subject = match self.subject.iter().find_map(|path| path.find(claims)) {
+            Some(Value::String(text)) => text.clone(),
+            // Integers alone: others have no one text, and large ones were rounded on parsing,
+            // which would make two people one.
+            Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+            _ => return Err(AuthError::Subject),
+        };
+        if is_plain_text(&subject, MAX_SUBJECT_BYTES) {
+            Ok(subject)
+        } else {
+            Err(AuthError::Subject)
+        }
+    }
+
+    fn tenant(&self, claims: &Map<String, Value>) -> Result<Option<String>, AuthError> {
+        match self.tenant.find(claims) {
+            None => Ok(None),
+            Some(Value::String(tenant)) if is_plain_text(tenant, MAX_TENANT_BYTES) => {
+                Ok(Some(tenant.clone()))
+            }
+            Some(_) => Err(AuthError::Tenant),
+        }
+    }
+
+    /// Unknown roles and scopes are other services': ignored. Without a known role the default
+    /// role's scopes join the explicit ones.
+    fn scopes(&self, claims: &Map<String, Value>) -> Result<Scopes, AuthError> {
+        let mut scopes = Scopes::NONE;
+        let mut has_role = false;
+        let listed = each_text(self.roles.find(claims), |name| {
+            if let Some(role) = Role::from_name(name) {
+                has_role = true;
+                scopes = scopes.union(role.scopes());
+            }
+        });
+        if !listed {
+            return Err(AuthError::Roles);
+        }
+        if let (false, Some(role)) = (has_role, self.default_role) {
+            scopes = scopes.union(role.scopes());
+        }
+        for path in &self.scope {
+            let listed = each_text(path.find(claims), |names| {
+                let known = names.split(' ').filter_map(Scope::from_name);
+                scopes = scopes.union(known.collect());
+            });
+            if !listed {
+                return Err(AuthError::Scopes);
+            }
+        }
+        Ok(scopes)
+    }
+}
+
+/// Calls `visit` with a string, or with each string of a list; absence and `null` are an empty
+/// list. `false`: there was something else.
+fn each_text(value: Option<&Value>, mut visit: impl FnMut(&str)) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => {
+            visit(text);
+            true
+        }
+        Some(Value::Array(list)) => list.iter().all(|item| match item {
+            Value::String(text) => {
+                visit(text);
+                true
+            }
+            _ => false,
+        }),
+        Some(_) => false,
+    }
+}
+
+/// RFC 7519, section 2: seconds since 1970, which may have a fraction.
+fn numeric_date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, AuthError> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    match value.as_f64() {
+        Some(seconds) if (0.0..=LAST_SECOND).contains(&seconds) => Ok(Some(seconds)),
+        _ => Err(AuthError::Time(name)),
+    }
+}
