@@ -59,6 +59,16 @@ impl InProcessQueue {
         Self { bounds, state: Mutex::default(), arrived: Notify::new() }
     }
 
+    /// The sequencer is gone for good: everybody who waits learns that the outcome is
+    /// unknown, and nothing more is taken.
+    pub fn abandon(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.clear();
+        state.received.clear();
+        (state.entries, state.bytes) = (0, 0);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can panic between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

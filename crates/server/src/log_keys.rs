@@ -1,9 +1,11 @@
 //! The keys of a log: from the settings, else from the data directory, else made there.
 
+use std::path::Path;
+
 use audittrail_checkpoint::{Signer, default_origin};
 use audittrail_entry::{KeyRing, Random, SigningKey};
-use audittrail_store_embedded::{DataDirectory, Identity, StartError, read_key};
 use audittrail_store_embedded::disk::Disk;
+use audittrail_store_embedded::{DataDirectory, Identity, StartError, read_key, write_key};
 
 use crate::Failure;
 use crate::settings::Settings;
@@ -88,11 +90,11 @@ pub(crate) fn load_or_make(
 }
 
 /// Remembers that the log has a checkpoint.
-pub(crate) fn mark_begun(directory: &DataDirectory, origin: &str) -> Result<(), Failure> {
-    if directory.read_key(BEGUN).map_err(failed)?.is_some() {
+pub(crate) fn mark_begun(disk: &dyn Disk, data: &Path, origin: &str) -> Result<(), Failure> {
+    if read_key(disk, data, BEGUN).map_err(failed)?.is_some() {
         return Ok(());
     }
-    directory.write_key(BEGUN, format!("{origin}\n").as_bytes()).map_err(failed)
+    write_key(disk, data, BEGUN, format!("{origin}\n").as_bytes()).map_err(failed)
 }
 
 /// The keys of a log that another process may be running; nothing is made.

@@ -64,16 +64,7 @@ impl DataDirectory {
     /// # Errors
     /// If it cannot be written; nothing may be signed with it then.
     pub fn write_key(&self, name: &str, bytes: &[u8]) -> Result<(), StartError> {
-        let failed = || StartError::io(format!("the key {name} cannot be kept"));
-        let keys = self.layout.keys();
-        self.disk.create_directory(&keys).map_err(failed())?;
-        self.disk
-            .sync_directory(self.path(), SyncPoint::Subdirectories)
-            .map_err(failed())?;
-        let path = keys.join(name);
-        replace_file(&*self.disk, &path, bytes, SyncPoint::KeyFile, SyncPoint::KeyDirectory)
-            .map_err(io::Error::from)
-            .map_err(failed())
+        write_key(&*self.disk, self.path(), name, bytes)
     }
 
     /// Whether the directory holds a checkpoint or any segment: a log that was begun.
@@ -100,4 +91,23 @@ impl DataDirectory {
 pub fn read_key(disk: &dyn Disk, root: &Path, name: &str) -> Result<Option<Vec<u8>>, StartError> {
     let path: PathBuf = Layout::new(root).keys().join(name);
     read_file(disk, &path).map_err(StartError::io(format!("the key {} cannot be read", path.display())))
+}
+
+/// Keeps a key, as [`DataDirectory::write_key`] does, for the process that has the directory.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_key(
+    disk: &dyn Disk,
+    root: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StartError> {
+    let failed = || StartError::io(format!("the key {name} cannot be kept"));
+    let keys = Layout::new(root).keys();
+    disk.create_directory(&keys).map_err(failed())?;
+    disk.sync_directory(root, SyncPoint::Subdirectories).map_err(failed())?;
+    replace_file(disk, &keys.join(name), bytes, SyncPoint::KeyFile, SyncPoint::KeyDirectory)
+        .map_err(io::Error::from)
+        .map_err(failed())
 }

@@ -21,7 +21,7 @@ mod tree;
 mod walk;
 mod writer;
 
-pub use data_directory::{DataDirectory, read_key};
+pub use data_directory::{DataDirectory, read_key, write_key};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
 pub use offload::{Inline, Offload};
 pub use start::{Identity, StartError, StartReport};

@@ -51,11 +51,10 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
         MetricsListen::Address(address) => Some(bind(address, "--metrics-listen").await?),
         MetricsListen::None | MetricsListen::Same => None,
     };
-    let authenticator_for = authenticator(&settings)?;
     let directory = DataDirectory::open(Arc::new(RealDisk), &settings.data)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let keys = log_keys::load_or_make(&directory, &settings, &SystemRandom)?;
-    let authenticator = authenticator_for(&keys)?;
+    let authenticator = authenticator(&settings, &keys)?;
     let identity = keys.identity();
     let offload = Arc::new(BlockingThreads(tokio::runtime::Handle::current()));
     let (store, report) =
@@ -65,11 +64,8 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     let store: Arc<dyn Store> = Arc::new(MeteredStore(store));
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
-    {
-        // The first checkpoint is kept: from now on its absence means that it was removed.
-        let directory_keys = &settings.data;
-        log_keys::mark_begun_at(&RealDisk, directory_keys, &identity.origin)?;
-    }
+    // The first checkpoint is kept: from now on its absence means that it was removed.
+    log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;
     let reader =
         Arc::new(Reader::new(Arc::clone(&store), keys.entries.clone(), identity.origin.clone()));
     let api = Api {
@@ -94,8 +90,9 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     }
     let address = listener.local_addr().map_err(|error| failed("the address is gone")(&error))?;
     greet(&settings, &keys, address)?;
-    run_until_stopped(listener, router, metrics_listener, prometheus, &store, &reader, &queue, sequencer)
-        .await
+    let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
+    let running = Running { queue, sequencer, prometheus, metrics_listener };
+    running.until_stopped(listener, router, scrub).await
 }
 
 async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -104,4 +101,211 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, 
             "{address} cannot be listened on: {error}; choose another address with {flag}"
         ))
     })
+}
+
+fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, Failure> {
+    let default_role = match settings.default_role.as_deref() {
+        None => None,
+        Some(name) => Some(Role::parse(name).ok_or_else(|| {
+            Failure::Usage(format!(
+                "default-role is {name}; use user, writer, reader, auditor or admin"
+            ))
+        })?),
+    };
+    Authenticator::new(AuthConfig {
+        secret: Some(keys.jwt_secret.clone()),
+        issuer: settings.jwt_issuer.clone(),
+        audience: settings.jwt_audience.clone(),
+        default_role,
+        ..AuthConfig::default()
+    })
+    .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn log_start(origin: &str, report: &StartReport) {
+    tracing::info!(
+        origin,
+        entries = report.size,
+        beyond_checkpoint = report.beyond_checkpoint,
+        tree_rebuilt = report.tree_rebuilt,
+        locations_rebuilt = report.locations_rebuilt,
+        "the log is open"
+    );
+    if let Some(cut) = &report.cut {
+        tracing::warn!("{cut}");
+    }
+}
+
+/// The sequencer on its thread.
+struct SequencerThread {
+    published: watch::Receiver<KeptCheckpoint>,
+    ended: oneshot::Receiver<Result<(), SequencerError>>,
+    thread: JoinHandle<()>,
+}
+
+/// The store blocks in its commits, so the sequencer has a thread of its own.
+#[expect(clippy::disallowed_methods, reason = "the server spawns threads")]
+async fn spawn_sequencer(
+    store: &Arc<dyn Store>,
+    queue: &Arc<InProcessQueue>,
+    keys: &LogKeys,
+) -> Result<SequencerThread, Failure> {
+    let (store, queue) = (Arc::clone(store), Arc::clone(queue) as Arc<dyn Queue>);
+    let (origin, signer) = (keys.signer.verifier().name().to_owned(), keys.signer.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| failed("the sequencer cannot be started")(&error))?;
+    let (started_to, started) = oneshot::channel();
+    let (ended_to, ended) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        let sequence = async {
+            let start =
+                Sequencer::start(store, queue, origin, vec![signer], Config::default()).await;
+            match start {
+                Err(error) => {
+                    let _ = started_to.send(Err(error));
+                    Ok(())
+                }
+                Ok(sequencer) => {
+                    let _ = started_to.send(Ok(sequencer.published()));
+                    sequencer.run().await
+                }
+            }
+        };
+        let outcome = runtime.block_on(sequence);
+        let _ = ended_to.send(outcome);
+    });
+    match started.await {
+        Ok(Ok(published)) => Ok(SequencerThread { published, ended, thread }),
+        Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
+        Err(_) => Err(Failure::Failed("the sequencer ended as it started".to_owned())),
+    }
+}
+
+/// Says where the server is, and how to send it something.
+#[expect(clippy::print_stdout, reason = "the address is the result")]
+fn greet(
+    settings: &Settings,
+    keys: &LogKeys,
+    address: std::net::SocketAddr,
+) -> Result<(), Failure> {
+    println!("listening on http://{address}");
+    if std::io::stdout().is_terminal() {
+        let now = SystemClock.now();
+        let token = token::make(settings, &keys.jwt_secret, "admin", "admin", None, 86_400, now)?;
+        println!(
+            "\nA token for a day, with every right:\n\n  export AUDITTRAIL_TOKEN={token}\n\n\
+             Send an entry, then list what is there:\n\n  \
+             curl -H \"Authorization: Bearer $AUDITTRAIL_TOKEN\" \\\n    \
+             -H 'Content-Type: application/json' -d '{{\"action\":\"door.open\",\"resource\":\"front\"}}' \\\n    \
+             http://{address}/logs/create/\n  \
+             curl -H \"Authorization: Bearer $AUDITTRAIL_TOKEN\" http://{address}/logs/list/\n"
+        );
+    } else {
+        println!(
+            "make a token with: audittrail token --sub admin --role admin --data {}",
+            settings.data.display()
+        );
+    }
+    Ok(())
+}
+
+/// What runs until the process is asked to stop.
+struct Running {
+    queue: Arc<InProcessQueue>,
+    sequencer: SequencerThread,
+    prometheus: PrometheusHandle,
+    metrics_listener: Option<TcpListener>,
+}
+
+impl Running {
+    /// Stops at a signal, or when the sequencer can no longer go on: then nothing more is
+    /// accepted, what was accepted is finished, and the last checkpoint is published.
+    async fn until_stopped(
+        mut self,
+        listener: TcpListener,
+        router: Router,
+        background: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
+        let (stop, stopped) = watch::channel(false);
+        let api = http::serve(listener, router, Bounds::default(), stopped.clone());
+        let metrics = self.metrics_listener.take().map(|listener| {
+            let router = metrics_router(self.prometheus.clone());
+            http::serve(listener, router, Bounds::default(), stopped)
+        });
+        let helpers = async {
+            tokio::join!(background, upkeep(&self.prometheus));
+        };
+        let mut early_end = None;
+        {
+            let serving = async {
+                match metrics {
+                    Some(metrics) => {
+                        tokio::join!(api, metrics);
+                    }
+                    None => api.await,
+                }
+            };
+            tokio::pin!(serving, helpers);
+            tokio::select! {
+                () = asked_to_stop() => tracing::info!("stopping"),
+                ended = &mut self.sequencer.ended => early_end = Some(ended),
+                () = &mut serving => {}
+                () = &mut helpers => {}
+            }
+            if early_end.is_some() {
+                // What waits for the sequencer learns that its outcome is unknown.
+                self.queue.abandon();
+            }
+            stop.send_replace(true);
+            tokio::select! {
+                () = &mut serving => {}
+                () = &mut helpers => {}
+            }
+        }
+        self.queue.close();
+        let ended = match early_end {
+            Some(ended) => ended,
+            None => self.sequencer.ended.await,
+        };
+        let _ = self.sequencer.thread.join();
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
+            Err(_) => Err(Failure::Failed("the sequencer ended unexpectedly".to_owned())),
+        }
+    }
+}
+
+async fn upkeep(prometheus: &PrometheusHandle) {
+    loop {
+        tokio::time::sleep(telemetry::UPKEEP).await;
+        prometheus.run_upkeep();
+    }
+}
+
+/// SIGINT or SIGTERM.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn metrics_router(prometheus: PrometheusHandle) -> Router {
+    let render = move || {
+        let text = prometheus.render();
+        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
+    };
+    Router::new().route("/metrics", axum::routing::get(render))
 }
