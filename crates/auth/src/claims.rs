@@ -34,9 +34,9 @@ impl ClaimPath {
         steps.map(Self).ok_or_else(wrong)
     }
 
-    /// The value at this path. Where the way there leads through something that is neither an
-    /// object nor a list, or by name into a list, the answer is `null`, not absence: a restriction such as the tenant
-    /// must not vanish because its container has an unexpected shape.
+    /// The value at this path. Where the way there leads through a scalar, or by name into a
+    /// list, the answer is `null` and not absence: a restriction such as the tenant must not
+    /// vanish because what holds it has an unexpected shape.
     fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         let (first, inner) = self.0.split_first()?;
         let mut value = claims.get(first)?;
