@@ -50,8 +50,10 @@ impl Authenticator {
             return Err(AuthError::TooLarge);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(AuthError::Malformed)?;
-        // A further dot is not in the base64url alphabet and fails to decode.
         let (header, payload) = message.split_once('.').ok_or(AuthError::Malformed)?;
+        if payload.contains('.') {
+            return Err(AuthError::Malformed);
+        }
         self.check_signature(header, message, signature)?;
         let claims = parse_object(&decode(payload)?)?;
         self.rules.principal(&claims, now_unix_seconds)
