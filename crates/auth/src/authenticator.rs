@@ -27,7 +27,7 @@ impl Authenticator {
     /// [`AuthConfigError`] says which setting is missing or senseless.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the secret should not outlive this call"
+        reason = "used up: the caller need not keep the secret"
     )]
     pub fn new(config: AuthConfig) -> Result<Self, AuthConfigError> {
         Ok(Self {

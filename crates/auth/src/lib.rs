@@ -8,6 +8,7 @@
 //! No clock is read and nothing is fetched: the time is passed in, and so are the keys.
 
 mod authenticator;
+mod claim_path;
 mod claims;
 mod config;
 mod error;

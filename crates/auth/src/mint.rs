@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::claims::{ClaimPath, LAST_SECOND, is_plain_text};
+use crate::claim_path::ClaimPath;
+use crate::claims::{LAST_SECOND, is_plain_text};
 use crate::keys::sign_hs256;
 use crate::{
     ClaimNames, MAX_ISSUER_BYTES, MAX_SUBJECT_BYTES, MAX_TENANT_BYTES, MAX_TOKEN_BYTES,

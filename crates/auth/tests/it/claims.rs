@@ -118,3 +118,21 @@ fn a_restriction_does_not_vanish_with_its_container() {
         assert_eq!(with(org.clone()), Err(AuthError::Tenant), "{org}");
     }
 }
+
+#[test]
+fn steps_into_lists_are_plain_indices() {
+    let at = |step: &str| {
+        let claims = ClaimNames {
+            tenant: format!("/orgs/{step}"),
+            ..ClaimNames::default()
+        };
+        let orgs = json!({"orgs": ["a", "b"]});
+        check_under(AuthConfig { claims, ..config() }, &claims_with(orgs)).map(|who| who.tenant)
+    };
+    assert_eq!(at("0"), Ok(Some("a".to_owned())));
+    assert_eq!(at("1"), Ok(Some("b".to_owned())));
+    assert_eq!(at("2"), Ok(None));
+    for step in ["", "-", "00", "01", "+1", "-1", "b", "18446744073709551616"] {
+        assert_eq!(at(step), Err(AuthError::Tenant), "{step}");
+    }
+}

@@ -194,7 +194,7 @@ fn wrong_signatures() {
 fn no_character_of_a_token_can_be_changed() {
     let (auth, good) = (authenticator(), token(&good_claims()));
     for place in 0..good.len() {
-        for character in ['A', 'B', 'w', '0', '9', '-', '_', '=', '.', '+', '/', ' '] {
+        for character in ('!'..='~').chain([' ', '\0']) {
             let mut altered = good.clone();
             altered.replace_range(place..=place, &character.to_string());
             assert!(
