@@ -69,10 +69,10 @@ pub(crate) fn replay(
         segments.push(Arc::clone(&segment));
         (replayed.active, replayed.end) = (Some(segment), end);
     }
-    if !files.is_empty() {
-        // The names of segments may be no more durable than what is in them.
-        disk.sync_directory(&layout.log(), SyncPoint::StartDirectory)
-            .map_err(StartError::io("the log's directory cannot be synced"))?;
+    // A life before this one may have made files whose names its syncs did not reach.
+    for directory in [layout.log(), layout.tree(), layout.locations()] {
+        disk.sync_directory(&directory, SyncPoint::StartDirectories)
+            .map_err(StartError::io(format!("{} cannot be synced", directory.display())))?;
     }
     Ok(replayed)
 }

@@ -54,8 +54,8 @@ sync_points! {
     CheckpointFile,
     /// A checkpoint's name, before it is shown.
     CheckpointDirectory,
-    /// The names of segments found at start, before anything is added to them.
-    StartDirectory,
+    /// The names of the files found at start, before anything is added to them.
+    StartDirectories,
     /// What is cut off at start, before it is taken from the log.
     CutFile,
     /// The name of the file it was saved to, likewise.
