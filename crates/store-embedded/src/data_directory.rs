@@ -51,12 +51,20 @@ impl DataDirectory {
         &self.layout
     }
 
-    /// A key's bytes; `None` if there is none of that name.
+    /// A key's bytes, durable; `None` if there is none of that name.
     ///
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn read_key(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
-        read_key(&*self.disk, self.path(), name)
+        let key = read_key(&*self.disk, self.path(), name)?;
+        if key.is_some() {
+            // The life that wrote it may have ended before its name was durable. What is
+            // signed with it from now on must not outlive it.
+            self.disk
+                .sync_directory(&self.layout.keys(), SyncPoint::KeysFound)
+                .map_err(StartError::io("the directory of the keys cannot be synced"))?;
+        }
+        Ok(key)
     }
 
     /// Keeps a key under that name, replacing one that was there. On `Ok` it is durable.
@@ -106,8 +114,8 @@ pub fn write_key(
     let failed = || StartError::io(format!("the key {name} cannot be kept"));
     let keys = Layout::new(root).keys();
     disk.create_directory(&keys).map_err(failed())?;
-    disk.sync_directory(root, SyncPoint::Subdirectories).map_err(failed())?;
-    replace_file(disk, &keys.join(name), bytes, SyncPoint::KeyFile, SyncPoint::KeyDirectory)
+    disk.sync_directory(root, SyncPoint::KeysDirectory).map_err(failed())?;
+    replace_file(disk, &keys.join(name), bytes, SyncPoint::KeyFile, SyncPoint::KeyName)
         .map_err(io::Error::from)
         .map_err(failed())
 }

@@ -212,8 +212,9 @@ fn cut_off(
     cut.sync_data(SyncPoint::CutFile).map_err(failed())?;
     disk.sync_directory(&layout.log(), SyncPoint::CutDirectory).map_err(failed())?;
     segment.log.set_len(bad.offset).map_err(failed())?;
-    // Not synced: should the torn end come back, the next start cuts it again, and whatever
-    // is written over it is synced with the new length.
+    // A crash up to here brings the torn end back. Later, with a segment begun behind this
+    // one, that would look like damage.
+    segment.log.sync_data(SyncPoint::Cut).map_err(failed())?;
     Ok(format!(
         "{} bytes at the end of {}, from offset {}, are no whole batch ({}); they were moved to \
          {}. If the machine did not crash, somebody may have damaged the last second of the log",

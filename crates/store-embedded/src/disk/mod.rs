@@ -30,12 +30,16 @@ macro_rules! sync_points {
 sync_points! {
     /// The data directory's own name in its parent.
     DataDirectory,
-    /// The names `log`, `tree`, `locations` and `keys`.
-    Subdirectories,
+    /// The name `keys`, before a key is kept there.
+    KeysDirectory,
     /// A generated key's bytes, before its name.
     KeyFile,
     /// A generated key's name.
-    KeyDirectory,
+    KeyName,
+    /// The names of keys found at start, before anything is signed with them.
+    KeysFound,
+    /// The names `log`, `tree`, `locations` and `keys`.
+    Subdirectories,
     /// A new segment's header, before its name.
     SegmentHeader,
     /// A new segment's name, before the first batch in it.
@@ -60,6 +64,8 @@ sync_points! {
     CutFile,
     /// The name of the file it was saved to, likewise.
     CutDirectory,
+    /// The log without what was cut off, before anything is added to it.
+    Cut,
     /// The log without a batch that could not be written, before it is refused.
     TakeBack,
     /// What stands beyond the checkpoint, written again at start.

@@ -84,6 +84,8 @@ struct World {
     locks: BTreeSet<PathBuf>,
     left_out: BTreeSet<SyncPoint>,
     faults: Vec<(Operation, u32, FaultMode)>,
+    /// The number of the operation in which the process ends.
+    ends_in: Option<u64>,
     /// Counts starts of the process: a handle of an earlier one is dead.
     life: u64,
     operations: u64,
@@ -105,6 +107,7 @@ impl SimulatedDisk {
             locks: BTreeSet::new(),
             left_out: BTreeSet::new(),
             faults: Vec::new(),
+            ends_in: None,
             life: 0,
             operations: 0,
         })))
@@ -120,14 +123,18 @@ impl SimulatedDisk {
         self.world().faults.push((operation, after, mode));
     }
 
-    /// Forgets the faults that have not come yet.
-    pub fn heal(&self) {
-        self.world().faults.clear();
+    /// The process ends after so many more operations that change anything, in the middle of
+    /// the next: it and all that follow fail, until [`SimulatedDisk::kill`] or a power cut.
+    pub fn end_after(&self, operations: u64) {
+        let mut world = self.world();
+        world.ends_in = Some(world.operations + operations + 1);
     }
 
-    /// How many operations there were that change anything.
-    pub fn operations(&self) -> u64 {
-        self.world().operations
+    /// Forgets the faults that have not come yet.
+    pub fn heal(&self) {
+        let mut world = self.world();
+        world.faults.clear();
+        world.ends_in = None;
     }
 
     /// The process ends; the page cache stays.
@@ -259,6 +266,10 @@ impl World {
     /// Counts the operation; the fault that is due for it, if any.
     fn begin(&mut self, operation: Operation) -> Option<FaultMode> {
         self.operations += 1;
+        if let Some(last) = self.ends_in.filter(|last| self.operations >= *last) {
+            let within = self.operations == last;
+            return Some(if within { FaultMode::Partly } else { FaultMode::NotDone });
+        }
         let mut due = None;
         self.faults.retain_mut(|(kind, after, mode)| {
             if *kind != operation || due.is_some() {
