@@ -93,7 +93,7 @@ impl<'q> Collector<'q> {
     }
 
     fn consider(&mut self, index: u64, entry: Option<&Entry<'_>>) {
-        if index >= self.query.size || !self.selected(index, entry) {
+        if !self.query.selects(index, entry, false) {
             return;
         }
         self.matched += 1;
@@ -122,18 +122,6 @@ impl<'q> Collector<'q> {
         } else if self.heap.peek().is_some_and(|worst| rank < worst.0) {
             self.heap.pop();
             self.heap.push((rank, KeyOrd(key)));
-        }
-    }
-
-    fn selected(&self, index: u64, entry: Option<&Entry<'_>>) -> bool {
-        let query = self.query;
-        let failed = entry.is_none() || query.failed.contains_key(&index);
-        if !query.filter.index.contains(index) || !query.access.admits(entry) {
-            return false;
-        }
-        match entry {
-            Some(entry) if !failed => query.filter.matches(index, entry),
-            _ => true,
         }
     }
 

@@ -165,6 +165,22 @@ pub struct Query {
     pub failed: Arc<BTreeMap<u64, String>>,
 }
 
+impl Query {
+    /// Whether the query selects an entry. `failed` says that it is known to have failed
+    /// verification; without an entry, nothing could be read at that index.
+    pub fn selects(&self, index: u64, entry: Option<&Entry<'_>>, failed: bool) -> bool {
+        if index >= self.size || !self.filter.index.contains(index) || !self.access.admits(entry) {
+            return false;
+        }
+        match entry {
+            Some(entry) if !failed && !self.failed.contains_key(&index) => {
+                self.filter.matches(index, entry)
+            }
+            _ => true,
+        }
+    }
+}
+
 /// One page of keys; the entries are read by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

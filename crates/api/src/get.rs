@@ -1,0 +1,53 @@
+//! `GET /logs/{id}/`: one entry, verified, with its index.
+
+use audittrail_store::{Checked, Stored};
+use axum::extract::{Path, State as FromState};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use crate::caller::{Caller, access};
+use crate::metering::record_read;
+use crate::parameters::Parameters;
+use crate::problem::{Problem, Slug};
+use crate::render::{parse, write_result};
+use crate::{Shared, State};
+
+/// 404 also for an entry that the caller may not see, so that ids tell nothing.
+pub(crate) async fn get(
+    FromState(shared): FromState<State>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let access = access(principal.read_access()?);
+    Parameters::of(&uri)?.end()?;
+    crate::list::accepts_json(&headers)?;
+    let missing = || Problem::new(Slug::NotFound, "There is no entry with this id.");
+    let Some(id) = Some(id).filter(|id| id.len() == 36).and_then(|id| Uuid::try_parse(&id).ok())
+    else {
+        let detail = "There is nothing at this path; an entry's id is a UUID.";
+        return Err(Problem::new(Slug::NotFound, detail));
+    };
+    let found = shared.api.store.find(&[id]).await?;
+    let index = found.first().copied().flatten().ok_or_else(missing)?;
+    let stored = shared.api.store.records(&[index]).await?;
+    let checked = shared.check(stored).await?;
+    let checked = checked.first().ok_or_else(missing)?;
+    if !access.admits(checked.record.as_ref().and_then(parse).as_ref()) {
+        return Err(missing());
+    }
+    let mut body = Vec::new();
+    write_result(checked, &mut body);
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+impl Shared {
+    /// Verifies what was read, and counts it.
+    pub(crate) async fn check(&self, stored: Vec<Stored>) -> Result<Vec<Checked>, Problem> {
+        let checked = self.api.reader.check(stored).await?;
+        record_read(&checked, || self.api.reader.failed().len());
+        Ok(checked)
+    }
+}

@@ -1,0 +1,106 @@
+//! What the interface is built from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use audittrail_auth::Authenticator;
+use audittrail_entry::{Clock, Limits, Random, SigningKey};
+use audittrail_queue::Queue;
+use audittrail_store::{KeptCheckpoint, Reader, Store};
+use tokio::sync::watch;
+
+/// What an answer of success says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ack {
+    /// Durable in the queue. With a queue that is not durable the same as committed.
+    Queued,
+    /// Sequenced and durable in the store.
+    #[default]
+    Committed,
+    /// Included in a published checkpoint.
+    Published,
+}
+
+impl Ack {
+    /// The level's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Committed => "committed",
+            Self::Published => "published",
+        }
+    }
+
+    /// The level of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Committed, Self::Published]
+            .into_iter()
+            .find(|level| level.as_str() == name)
+    }
+}
+
+/// Everything the interface works with.
+#[derive(Clone)]
+pub struct Api {
+    /// Where entries go.
+    pub queue: Arc<dyn Queue>,
+    /// Where entries are.
+    pub store: Arc<dyn Store>,
+    /// Reads entries of that store and verifies them.
+    pub reader: Arc<Reader>,
+    /// Who may do what.
+    pub authenticator: Arc<Authenticator>,
+    /// Signs new entries.
+    pub signing_key: Arc<SigningKey>,
+    /// The log's name.
+    pub origin: String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers fit for cryptography.
+    pub random: Arc<dyn Random>,
+    /// The newest published checkpoint.
+    pub published: watch::Receiver<KeptCheckpoint>,
+    /// Bounds and choices.
+    pub settings: ApiSettings,
+}
+
+/// Bounds and choices.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// The acknowledgement where a client does not choose.
+    pub default_ack: Ack,
+    /// The server's address as clients see it, without a slash at the end.
+    pub public_url: Option<String>,
+    /// The largest request body.
+    pub body_bytes: usize,
+    /// All request bodies in memory at one time.
+    pub bodies_bytes: usize,
+    /// The time for a request, an export excepted.
+    pub request_time: Duration,
+    /// The most entries in one request.
+    pub batch_entries: usize,
+    /// The most entries on a page.
+    pub page_entries: usize,
+    /// A page ends early where its entries reach this size.
+    pub page_bytes: usize,
+    /// Bounds on an entry.
+    pub limits: Limits,
+}
+
+impl Default for ApiSettings {
+    /// 32 MiB a body, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
+    /// 16 MiB a page.
+    fn default() -> Self {
+        Self {
+            default_ack: Ack::default(),
+            public_url: None,
+            body_bytes: 32 << 20,
+            bodies_bytes: 256 << 20,
+            request_time: Duration::from_secs(30),
+            batch_entries: 10_000,
+            page_entries: 1_000,
+            page_bytes: 16 << 20,
+            limits: Limits::default(),
+        }
+    }
+}
