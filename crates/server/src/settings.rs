@@ -208,9 +208,8 @@ fn read_secrets() -> Result<Secrets, Failure> {
 /// A secret from the variable, or from the file that the variable with `_FILE` names, whose
 /// last line end does not count.
 fn secret(name: &str) -> Result<Option<Vec<u8>>, Failure> {
-    use std::os::unix::ffi::OsStringExt as _;
     let file_name = format!("{name}_FILE");
-    let direct = std::env::var_os(name).map(OsStringExt::into_vec);
+    let direct = std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
     let path = std::env::var_os(&file_name);
     let value = match (direct, path) {
         (Some(_), Some(_)) => {

@@ -3,6 +3,9 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +45,11 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
         .install_recorder()
         .map_err(|error| failed(&error))?;
     crate::metered::describe();
+    metrics::describe_histogram!(
+        "audittrail_http_request_duration_seconds",
+        metrics::Unit::Seconds,
+        "Time until an answer begins, by method, path and status"
+    );
     audittrail_api::describe_metrics();
     metrics::gauge!("audittrail_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
@@ -49,3 +57,22 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
 
 /// Samples of histograms are drained this often, or they would pile up unread.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Counts and times requests; what was asked for shows only as the path's pattern.
+#[expect(clippy::disallowed_methods, reason = "durations are measured here")]
+pub(crate) async fn count_request(request: Request, next: Next) -> Response {
+    let method = match request.method().as_str() {
+        known @ ("GET" | "POST" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "PATCH") => known,
+        _ => "other",
+    }
+    .to_owned();
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path.map_or("other", MatchedPath::as_str).trim_end_matches('/').to_owned();
+    let start = std::time::Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("method", method), ("path", path), ("status", status)];
+    metrics::histogram!("audittrail_http_request_duration_seconds", &labels)
+        .record(start.elapsed());
+    response
+}

@@ -195,8 +195,6 @@ struct Answer {
     #[serde(default)]
     rejected: Vec<Rejected>,
     #[serde(default)]
-    errors: Vec<ErrorItem>,
-    #[serde(default)]
     detail: String,
 }
 
@@ -210,8 +208,6 @@ struct Rejected {
 #[derive(Debug, Deserialize)]
 struct ErrorItem {
     #[serde(default)]
-    line: Option<usize>,
-    #[serde(default)]
     pointer: Option<String>,
     #[serde(default)]
     detail: String,
@@ -220,7 +216,7 @@ struct ErrorItem {
 impl ErrorItem {
     fn text(&self) -> String {
         match &self.pointer {
-            Some(pointer) if !pointer.is_empty() => format!("{pointer}: {}", self.detail),
+            Some(pointer) if pointer != "#" => format!("{pointer}: {}", self.detail),
             _ => self.detail.clone(),
         }
     }
@@ -234,21 +230,12 @@ impl Import {
         let batch = std::mem::take(batch);
         let (status, answer) = self.post(&batch).await?;
         self.sent += batch.numbers.len() as u64;
-        if status.is_success() {
+        // Where no line at all was good the answer is no success, but has the same list.
+        if status.is_success() || answer.rejected.len() == batch.numbers.len() {
             self.stored += answer.count;
             for rejected in &answer.rejected {
                 let reasons: Vec<String> = rejected.errors.iter().map(ErrorItem::text).collect();
                 self.refuse_line(&batch, rejected.line, &reasons.join("; "))?;
-            }
-        } else if status == StatusCode::BAD_REQUEST && !answer.errors.is_empty() {
-            // None of the lines was good.
-            let mut reasons = std::collections::BTreeMap::<usize, Vec<String>>::new();
-            for error in &answer.errors {
-                reasons.entry(error.line.unwrap_or(1)).or_default().push(error.text());
-            }
-            for at in 1..=batch.numbers.len() {
-                let reason = reasons.get(&at).map_or_else(|| answer.detail.clone(), |r| r.join("; "));
-                self.refuse_line(&batch, at, &reason)?;
             }
         } else {
             return Err(failed(format!(

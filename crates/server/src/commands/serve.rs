@@ -13,6 +13,7 @@ use audittrail_store::{KeptCheckpoint, Reader, Store};
 use audittrail_store_embedded::disk::RealDisk;
 use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Options, StartReport};
 use axum::Router;
+use axum::middleware::from_fn;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -84,7 +85,7 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
             ..ApiSettings::default()
         },
     };
-    let mut router = audittrail_api::router(api);
+    let mut router = audittrail_api::router(api).layer(from_fn(telemetry::count_request));
     if settings.metrics_listen == MetricsListen::Same {
         router = router.merge(metrics_router(prometheus.clone()));
     }
@@ -104,18 +105,11 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, 
 }
 
 fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, Failure> {
-    let default_role = match settings.default_role.as_deref() {
-        None => None,
-        Some(name) => Some(Role::parse(name).ok_or_else(|| {
-            Failure::Usage(format!(
-                "default-role is {name}; use user, writer, reader, auditor or admin"
-            ))
-        })?),
-    };
+    let default_role = settings.default_role.as_deref().map(token::role).transpose()?;
     Authenticator::new(AuthConfig {
         secret: Some(keys.jwt_secret.clone()),
         issuer: settings.jwt_issuer.clone(),
-        audience: settings.jwt_audience.clone(),
+        audience: settings.jwt_audience.clone().into_iter().collect(),
         default_role,
         ..AuthConfig::default()
     })
@@ -193,7 +187,7 @@ fn greet(
     println!("listening on http://{address}");
     if std::io::stdout().is_terminal() {
         let now = SystemClock.now();
-        let token = token::make(settings, &keys.jwt_secret, "admin", "admin", None, 86_400, now)?;
+        let token = token::make(settings, &keys.jwt_secret, "admin", Role::Admin, None, 86_400, now)?;
         println!(
             "\nA token for a day, with every right:\n\n  export AUDITTRAIL_TOKEN={token}\n\n\
              Send an entry, then list what is there:\n\n  \

@@ -1,6 +1,6 @@
 //! `audittrail token`
 
-use audittrail_auth::{Claims, mint};
+use audittrail_auth::{Claims, Role, mint};
 use audittrail_entry::{Clock as _, Timestamp};
 use audittrail_store_embedded::disk::RealDisk;
 
@@ -14,11 +14,12 @@ use crate::settings::Settings;
 pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(), Failure> {
     let secret = load_jwt_secret(&RealDisk, settings)?;
     let seconds = parse_duration(&arguments.ttl)?;
+    let role = role(&arguments.role)?;
     let token = make(
         settings,
         &secret,
         &arguments.sub,
-        &arguments.role,
+        role,
         arguments.tenant.as_deref(),
         seconds,
         SystemClock.now(),
@@ -27,12 +28,19 @@ pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(),
     Ok(())
 }
 
+/// The role of that name.
+pub(crate) fn role(name: &str) -> Result<Role, Failure> {
+    Role::from_name(name).ok_or_else(|| {
+        Failure::Usage(format!("role is {name}; use user, writer, reader, auditor or admin"))
+    })
+}
+
 /// A token for this server.
 pub(crate) fn make(
     settings: &Settings,
     secret: &[u8],
     sub: &str,
-    role: &str,
+    role: Role,
     tenant: Option<&str>,
     seconds: i64,
     now: Timestamp,
@@ -40,10 +48,10 @@ pub(crate) fn make(
     let iat = now.nanos() / 1_000_000_000;
     let claims = Claims {
         sub: sub.to_owned(),
-        roles: vec![role.to_owned()],
+        roles: vec![role],
         tenant: tenant.map(str::to_owned),
         iss: settings.jwt_issuer.clone(),
-        aud: settings.jwt_audience.clone(),
+        aud: settings.jwt_audience.clone().into_iter().collect(),
         iat,
         exp: iat.saturating_add(seconds),
     };
