@@ -50,13 +50,13 @@ pub(crate) async fn export(
     let format = format.unwrap_or(Format::Json);
     let filter = Filter::from_parameters(parameters.iter())
         .map_err(|errors| Problem::parameters(&errors))?;
-    let (media_type, subtype) = match format {
-        Format::Json => ("application/json", "json"),
-        Format::Lines => ("application/x-ndjson", "x-ndjson"),
+    let (name, subtype) = match format {
+        Format::Json => ("json", "json"),
+        Format::Lines => ("ndjson", "x-ndjson"),
     };
     accepts(&headers, "application", subtype)?;
     let size = shared.api.store.head().await?.size;
-    shared.record_export(&principal, &parameters, subtype, size).await?;
+    shared.record_export(&principal, &parameters, name, size).await?;
     let query = Query {
         filter,
         access,
@@ -68,7 +68,7 @@ pub(crate) async fn export(
         failed: shared.api.reader.failed(),
     };
     let headers = [
-        (header::CONTENT_TYPE.as_str(), media_type.to_owned()),
+        (header::CONTENT_TYPE.as_str(), format!("application/{subtype}")),
         ("x-audittrail-tree-size", size.to_string()),
     ];
     let next = query.filter.index.from.unwrap_or(0);
