@@ -82,7 +82,9 @@ impl Checkpoint {
     /// If it has another form.
     pub fn parse_text(text: &str) -> Result<Self, CheckpointError> {
         let malformed = CheckpointError::Malformed;
-        let body = text.strip_suffix('\n').ok_or(malformed("its end is missing"))?;
+        let body = text
+            .strip_suffix('\n')
+            .ok_or(malformed("its end is missing"))?;
         let mut lines = body.split('\n');
         let mut next = || lines.next().filter(|line| !line.is_empty());
         let origin = next().ok_or(malformed("the origin is missing"))?.to_owned();
@@ -99,14 +101,22 @@ impl Checkpoint {
         if extensions.iter().any(String::is_empty) {
             return Err(malformed("it has an empty line"));
         }
-        Ok(Self { origin, head, extensions })
+        Ok(Self {
+            origin,
+            head,
+            extensions,
+        })
     }
 }
 
 fn parse_size(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    if digits && !leading_zero { text.parse().ok() } else { None }
+    if digits && !leading_zero {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn parse_root(text: &str) -> Option<Hash> {
@@ -116,8 +126,17 @@ fn parse_root(text: &str) -> Option<Hash> {
 impl fmt::Display for Checkpoint {
     /// The note's text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, head, extensions } = self;
-        writeln!(f, "{origin}\n{}\n{}", head.size, STANDARD.encode(head.root.0))?;
+        let Self {
+            origin,
+            head,
+            extensions,
+        } = self;
+        writeln!(
+            f,
+            "{origin}\n{}\n{}",
+            head.size,
+            STANDARD.encode(head.root.0)
+        )?;
         extensions.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

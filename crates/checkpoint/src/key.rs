@@ -29,7 +29,11 @@ pub enum KeyError {
 
 fn check_name(name: &str) -> Result<(), KeyError> {
     let bad = |c: char| c == '+' || c.is_whitespace() || c.is_control();
-    if name.is_empty() || name.contains(bad) { Err(KeyError::Name) } else { Ok(()) }
+    if name.is_empty() || name.contains(bad) {
+        Err(KeyError::Name)
+    } else {
+        Ok(())
+    }
 }
 
 /// SHA-256(name ‖ 0x0A ‖ type ‖ public key), the first four bytes.
@@ -85,7 +89,11 @@ impl VerifierKey {
     pub fn new(name: &str, public_key: [u8; 32]) -> Result<Self, KeyError> {
         check_name(name)?;
         let key = VerifyingKey::from_bytes(&public_key).map_err(|_| KeyError::Form(Self::FORM))?;
-        Ok(Self { name: name.to_owned(), id: key_id(name, &public_key), key })
+        Ok(Self {
+            name: name.to_owned(),
+            id: key_id(name, &public_key),
+            key,
+        })
     }
 
     /// Reads the form that [`fmt::Display`] writes: `name+id+base64(0x01 ‖ public key)`.
@@ -95,7 +103,11 @@ impl VerifierKey {
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, id, public_key) = parse_parts(text, Self::FORM)?;
         let key = Self::new(&name, public_key)?;
-        if key.id == id { Ok(key) } else { Err(KeyError::Id) }
+        if key.id == id {
+            Ok(key)
+        } else {
+            Err(KeyError::Id)
+        }
     }
 
     /// The key's name; for a log's key, its origin.
@@ -124,7 +136,13 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = vec![ED25519];
         bytes.extend(self.public_key());
-        write!(f, "{}+{}+{}", self.name, hex(self.id), STANDARD.encode(bytes))
+        write!(
+            f,
+            "{}+{}+{}",
+            self.name,
+            hex(self.id),
+            STANDARD.encode(bytes)
+        )
     }
 }
 
@@ -155,10 +173,16 @@ impl Signer {
     /// If it has another form, or an ID that is not that of name and key. The error does not
     /// repeat the text.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let rest = text.strip_prefix(Self::PREFIX).ok_or(KeyError::Form(Self::FORM))?;
+        let rest = text
+            .strip_prefix(Self::PREFIX)
+            .ok_or(KeyError::Form(Self::FORM))?;
         let (name, id, seed) = parse_parts(rest, Self::FORM)?;
         let signer = Self::from_seed(&name, seed)?;
-        if signer.verifier.id == id { Ok(signer) } else { Err(KeyError::Id) }
+        if signer.verifier.id == id {
+            Ok(signer)
+        } else {
+            Err(KeyError::Id)
+        }
     }
 
     /// The secret key in the form that Go's sumdb/note uses:
@@ -191,6 +215,9 @@ impl fmt::Debug for Signer {
 /// digits of SHA-256(public key).
 pub fn default_origin(public_key: &[u8; 32]) -> String {
     let digest: [u8; 32] = Sha256::digest(public_key).into();
-    let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("audittrail.invalid/{digits}")
 }

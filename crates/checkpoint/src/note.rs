@@ -62,7 +62,10 @@ impl Note {
                 signature: signer.sign(text.as_bytes()).to_vec(),
             }
         });
-        Ok(Self { signatures: signatures.collect(), text })
+        Ok(Self {
+            signatures: signatures.collect(),
+            text,
+        })
     }
 
     /// Reads a note.
@@ -74,19 +77,27 @@ impl Note {
             return Err(NoteError::Malformed("it is too long"));
         }
         let note = std::str::from_utf8(bytes).map_err(|_| NoteError::Malformed("not UTF-8"))?;
-        let at = note.rfind("\n\n").ok_or(NoteError::Malformed("it has no signatures"))?;
+        check_characters(note)?;
+        let at = note
+            .rfind("\n\n")
+            .ok_or(NoteError::Malformed("it has no signatures"))?;
         let (text, lines) = (&note[..=at], &note[at + 2..]);
-        check_text(text)?;
-        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed("its end is missing"))?;
+        let lines = lines
+            .strip_suffix('\n')
+            .ok_or(NoteError::Malformed("its end is missing"))?;
         let mut signatures = Vec::new();
         for line in lines.split('\n') {
             if signatures.len() == SIGNATURES_MAX {
                 return Err(NoteError::Malformed("it has too many signatures"));
             }
             let signature = parse_signature(line);
-            signatures.push(signature.ok_or(NoteError::Malformed("a signature line is malformed"))?);
+            signatures
+                .push(signature.ok_or(NoteError::Malformed("a signature line is malformed"))?);
         }
-        Ok(Self { text: text.to_owned(), signatures })
+        Ok(Self {
+            text: text.to_owned(),
+            signatures,
+        })
     }
 
     /// Checks the signatures of these keys; signatures of others do not count. The keys that
@@ -97,7 +108,9 @@ impl Note {
     pub fn verify<'k>(&self, keys: &'k [VerifierKey]) -> Result<Vec<&'k VerifierKey>, NoteError> {
         let mut signed: Vec<&VerifierKey> = Vec::new();
         for line in &self.signatures {
-            let known = keys.iter().find(|key| key.name() == line.name && key.id() == line.id);
+            let known = keys
+                .iter()
+                .find(|key| key.name() == line.name && key.id() == line.id);
             let Some(key) = known else { continue };
             if !key.verifies(self.text.as_bytes(), &line.signature) {
                 return Err(NoteError::Invalid(line.name.clone()));
@@ -106,7 +119,11 @@ impl Note {
                 signed.push(key);
             }
         }
-        if signed.is_empty() { Err(NoteError::Unknown) } else { Ok(signed) }
+        if signed.is_empty() {
+            Err(NoteError::Unknown)
+        } else {
+            Ok(signed)
+        }
     }
 }
 
@@ -114,7 +131,12 @@ fn check_text(text: &str) -> Result<(), NoteError> {
     if !text.ends_with('\n') {
         return Err(NoteError::Malformed("its text does not end with a newline"));
     }
-    if text.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
+    check_characters(text)
+}
+
+/// signed-note refuses control characters in the whole note, key names included.
+fn check_characters(note: &str) -> Result<(), NoteError> {
+    if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
         return Err(NoteError::Malformed("it has control characters"));
     }
     Ok(())

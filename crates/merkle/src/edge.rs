@@ -32,7 +32,10 @@ impl Edge {
         if hashes.len() == size.count_ones() as usize {
             Ok(Self { size, hashes })
         } else {
-            Err(EdgeError { size, given: hashes.len() })
+            Err(EdgeError {
+                size,
+                given: hashes.len(),
+            })
         }
     }
 
@@ -71,11 +74,16 @@ impl Edge {
     /// The Merkle tree hash.
     pub fn root(&self) -> Hash {
         let smaller_first = self.hashes.iter().rev().copied();
-        smaller_first.reduce(|right, left| node_hash(&left, &right)).unwrap_or(EMPTY_ROOT)
+        smaller_first
+            .reduce(|right, left| node_hash(&left, &right))
+            .unwrap_or(EMPTY_ROOT)
     }
 
     /// Size and root.
     pub fn head(&self) -> TreeHead {
-        TreeHead { size: self.size, root: self.root() }
+        TreeHead {
+            size: self.size,
+            root: self.root(),
+        }
     }
 }

@@ -23,7 +23,9 @@ impl fmt::Display for Hash {
 
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…")
     }
 }
@@ -56,5 +58,8 @@ pub struct TreeHead {
 
 impl TreeHead {
     /// The head of the tree without leaves.
-    pub const EMPTY: Self = Self { size: 0, root: EMPTY_ROOT };
+    pub const EMPTY: Self = Self {
+        size: 0,
+        root: EMPTY_ROOT,
+    };
 }

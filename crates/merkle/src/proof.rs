@@ -72,12 +72,11 @@ fn consistency_ranges(from: u64, to: u64) -> Result<Vec<(u64, u64)>, ProofError>
     Ok(ranges)
 }
 
-fn build(
-    ranges: Vec<(u64, u64)>,
-    size: u64,
-    tiles: &dyn Tiles,
-) -> Result<Vec<Hash>, ProofError> {
-    ranges.into_iter().map(|(start, end)| range_hash(start, end, size, tiles)).collect()
+fn build(ranges: Vec<(u64, u64)>, size: u64, tiles: &dyn Tiles) -> Result<Vec<Hash>, ProofError> {
+    ranges
+        .into_iter()
+        .map(|(start, end)| range_hash(start, end, size, tiles))
+        .collect()
 }
 
 /// The tiles that [`inclusion_proof`] needs.
@@ -92,11 +91,7 @@ pub fn inclusion_tiles(index: u64, size: u64) -> Result<Vec<TileId>, ProofError>
 ///
 /// # Errors
 /// If `index` is not below `size`, or a tile is missing or too short.
-pub fn inclusion_proof(
-    index: u64,
-    size: u64,
-    tiles: &dyn Tiles,
-) -> Result<Vec<Hash>, ProofError> {
+pub fn inclusion_proof(index: u64, size: u64, tiles: &dyn Tiles) -> Result<Vec<Hash>, ProofError> {
     build(inclusion_ranges(index, size)?, size, tiles)
 }
 
@@ -112,11 +107,7 @@ pub fn consistency_tiles(from: u64, to: u64) -> Result<Vec<TileId>, ProofError> 
 ///
 /// # Errors
 /// If not 0 < `from` ≤ `to`, or a tile is missing or too short.
-pub fn consistency_proof(
-    from: u64,
-    to: u64,
-    tiles: &dyn Tiles,
-) -> Result<Vec<Hash>, ProofError> {
+pub fn consistency_proof(from: u64, to: u64, tiles: &dyn Tiles) -> Result<Vec<Hash>, ProofError> {
     build(consistency_ranges(from, to)?, to, tiles)
 }
 
@@ -153,7 +144,11 @@ pub fn verify_inclusion(
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if hash == *root { Ok(()) } else { Err(ProofError::Root) }
+    if hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }
 
 /// Checks a consistency proof. Size 0 is refused: every tree extends the empty one, and a
@@ -206,5 +201,9 @@ pub fn verify_consistency(
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if old == *from_root && new == *to_root { Ok(()) } else { Err(ProofError::Root) }
+    if old == *from_root && new == *to_root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }

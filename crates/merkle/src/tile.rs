@@ -32,7 +32,11 @@ impl TileId {
         }
         let index = position / TILE_WIDTH;
         let width = (count - index * TILE_WIDTH).min(TILE_WIDTH) as u16;
-        Some(Self { level, index, width })
+        Some(Self {
+            level,
+            index,
+            width,
+        })
     }
 
     /// The path of C2SP tlog-tiles, such as `tile/0/x001/x234/067` or `tile/1/000.p/3`.
@@ -43,8 +47,11 @@ impl TileId {
             index = format!("x{:03}/{index}", rest % 1_000);
             rest /= 1_000;
         }
-        let partial =
-            if self.width == TILE_WIDTH as u16 { String::new() } else { format!(".p/{}", self.width) };
+        let partial = if self.width == TILE_WIDTH as u16 {
+            String::new()
+        } else {
+            format!(".p/{}", self.width)
+        };
         format!("tile/{}/{index}{partial}", self.level)
     }
 
@@ -58,14 +65,24 @@ impl TileId {
         let mut value: u64 = 0;
         let groups = index.split('/').count();
         for (at, group) in index.split('/').enumerate() {
-            let digits = if at + 1 == groups { Some(group) } else { group.strip_prefix('x') }?;
+            let digits = if at + 1 == groups {
+                Some(group)
+            } else {
+                group.strip_prefix('x')
+            }?;
             if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
-            value = value.checked_mul(1_000)?.checked_add(digits.parse().ok()?)?;
+            value = value
+                .checked_mul(1_000)?
+                .checked_add(digits.parse().ok()?)?;
         }
         let level = u8::try_from(decimal(level)?).ok()?;
-        let id = Self { level, index: value, width: u16::try_from(width).ok()? };
+        let id = Self {
+            level,
+            index: value,
+            width: u16::try_from(width).ok()?,
+        };
         // Leading zero groups, level and width out of range and `.p/256` all fail here.
         let legal = level <= LEVEL_MAX && (1..=TILE_WIDTH).contains(&width) && id.path() == path;
         legal.then_some(id)
@@ -104,7 +121,10 @@ pub fn tile_root(hashes: &[Hash]) -> Option<Hash> {
 fn perfect_root(hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row.chunks_exact(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
+        row = row
+            .chunks_exact(2)
+            .map(|pair| node_hash(&pair[0], &pair[1]))
+            .collect();
     }
     row[0]
 }
@@ -123,7 +143,10 @@ pub(crate) fn subtrees(start: u64, end: u64) -> Vec<Subtree> {
     let mut at = start;
     while at < end {
         let level = (end - at).ilog2().min(at.trailing_zeros());
-        parts.push(Subtree { level, index: at >> level });
+        parts.push(Subtree {
+            level,
+            index: at >> level,
+        });
         at += 1 << level;
     }
     parts
@@ -184,6 +207,9 @@ pub fn right_edge_tiles(size: u64) -> Vec<TileId> {
 /// If a tile is missing or too short.
 pub fn edge_from_tiles(size: u64, tiles: &dyn Tiles) -> Result<Edge, ProofError> {
     let parts = subtrees(0, size);
-    let hashes = parts.into_iter().map(|part| part.hash(size, tiles)).collect::<Result<_, _>>()?;
+    let hashes = parts
+        .into_iter()
+        .map(|part| part.hash(size, tiles))
+        .collect::<Result<_, _>>()?;
     Edge::from_parts(size, hashes).map_err(|_| ProofError::OutOfRange)
 }

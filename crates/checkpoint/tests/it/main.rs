@@ -1,0 +1,16 @@
+//! Tests of `audittrail-checkpoint` from outside: golden notes, published vectors, every refusal,
+//! and two other implementations.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
+mod checkpoints;
+mod differential;
+mod golden;
+mod keys;
+mod notes;
+mod signatures;
+mod support;
+mod vectors;

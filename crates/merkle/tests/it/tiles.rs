@@ -1,0 +1,194 @@
+//! Tiles and their paths, C2SP tlog-tiles.
+
+use std::collections::HashMap;
+
+use audittrail_merkle::{
+    Hash, TILE_WIDTH, TileId, edge_from_tiles, leaf_hash, right_edge_tiles, tile_root,
+};
+
+use crate::oracle;
+use crate::support::{data, edge, leaf_hashes, tiles};
+
+fn id(level: u8, index: u64, width: u16) -> TileId {
+    TileId {
+        level,
+        index,
+        width,
+    }
+}
+
+#[test]
+fn tile_root_is_that_of_a_full_tile_only() {
+    let data = data(257);
+    let leaves = leaf_hashes(&data);
+    assert_eq!(tile_root(&leaves[..256]), Some(oracle::mth(&data[..256])));
+    for width in [0, 1, 2, 128, 255, 257] {
+        assert_eq!(tile_root(&leaves[..width]), None, "width {width}");
+    }
+}
+
+#[test]
+fn paths_are_those_of_the_specification() {
+    for (tile, path) in [
+        (id(0, 0, 256), "tile/0/000"),
+        (id(0, 0, 1), "tile/0/000.p/1"),
+        (id(0, 67, 255), "tile/0/067.p/255"),
+        (id(0, 999, 256), "tile/0/999"),
+        (id(0, 1_000, 256), "tile/0/x001/000"),
+        (id(0, 1_234_067, 256), "tile/0/x001/x234/067"),
+        (id(3, 1_234_067, 9), "tile/3/x001/x234/067.p/9"),
+        (id(15, 999_999, 256), "tile/15/x999/999"),
+        (id(63, 1_000_000, 10), "tile/63/x001/x000/000.p/10"),
+        (
+            id(0, u64::MAX, 256),
+            "tile/0/x018/x446/x744/x073/x709/x551/615",
+        ),
+    ] {
+        assert_eq!(tile.path(), path);
+        assert_eq!(TileId::parse_path(path), Some(tile), "{path}");
+    }
+}
+
+#[test]
+fn other_paths_are_refused() {
+    for path in [
+        "",
+        "/",
+        "tile",
+        "tile/",
+        "tile//",
+        "tile/0",
+        "tile/0/",
+        "tile//000",
+        "/tile/0/000",
+        "tile/0/000/",
+        "tiles/0/000",
+        "Tile/0/000",
+        "tile/0/000\n",
+        " tile/0/000",
+        // Level: 0 to 63, no leading zeros, no sign.
+        "tile/00/000",
+        "tile/01/000",
+        "tile/64/000",
+        "tile/255/000",
+        "tile/256/000",
+        "tile/18446744073709551616/000",
+        "tile/-1/000",
+        "tile/+1/000",
+        "tile/x/000",
+        "tile/\u{0661}/000",
+        "tile/entries/000",
+        "tile/data/000",
+        // Index: groups of three digits, an x before all but the last, no leading zero groups.
+        "tile/0/0",
+        "tile/0/00",
+        "tile/0/0000",
+        "tile/0/1234",
+        "tile/0/x000",
+        "tile/0/x001",
+        "tile/0/x000/001",
+        "tile/0/x000/x001/001",
+        "tile/0/001/002",
+        "tile/0/x001/x002",
+        "tile/0/X001/002",
+        "tile/0/xx001/002",
+        "tile/0/x01/002",
+        "tile/0/x0001/002",
+        "tile/0/x001//002",
+        "tile/0/x001/",
+        "tile/0/+01",
+        "tile/0/-01",
+        "tile/0/ 01",
+        "tile/0/0x1",
+        "tile/0/\u{0661}\u{0661}\u{0661}",
+        "tile/0/1\u{e9}",
+        "tile/0/..",
+        "tile/0/../../checkpoint",
+        // One more than the largest index, and many more.
+        "tile/0/x018/x446/x744/x073/x709/x551/616",
+        "tile/0/x999/x999/x999/x999/x999/x999/999",
+        "tile/0/x001/x000/x000/x000/x000/x000/x000/000",
+        // Width: 1 to 255.
+        "tile/0/000.p",
+        "tile/0/000.p/",
+        "tile/0/000.p/0",
+        "tile/0/000.p/00",
+        "tile/0/000.p/01",
+        "tile/0/000.p/256",
+        "tile/0/000.p/257",
+        "tile/0/000.p/65537",
+        "tile/0/000.p/65792",
+        "tile/0/000.p/18446744073709551617",
+        "tile/0/000.p/+1",
+        "tile/0/000.p/-1",
+        "tile/0/000.p/1/",
+        "tile/0/000.p/1.p/1",
+        "tile/0/000.p/1/2",
+        "tile/0/x001.p/1/000",
+        "tile/0/000p/1",
+        "tile/0/000.P/1",
+    ] {
+        assert_eq!(TileId::parse_path(path), None, "{path:?}");
+    }
+}
+
+#[test]
+fn tiles_of_the_right_edge_are_those_that_hold_it() {
+    assert_eq!(right_edge_tiles(0), []);
+    assert_eq!(right_edge_tiles(1), [id(0, 0, 1)]);
+    assert_eq!(right_edge_tiles(255), [id(0, 0, 255)]);
+    assert_eq!(right_edge_tiles(256), [id(1, 0, 1)]);
+    assert_eq!(right_edge_tiles(257), [id(0, 1, 1), id(1, 0, 1)]);
+    assert_eq!(
+        right_edge_tiles(70_000),
+        [id(0, 273, 112), id(1, 1, 17), id(2, 0, 1)]
+    );
+    // 256^2 leaves and a last one: the level between is empty, and has no tile.
+    assert_eq!(right_edge_tiles(65_537), [id(0, 256, 1), id(2, 0, 1)]);
+    assert_eq!(right_edge_tiles(1 << 63), [id(7, 0, 128)]);
+    let all: Vec<_> = (0..8)
+        .map(|level| id(level, (1 << (56 - 8 * level)) - 1, 255))
+        .collect();
+    assert_eq!(right_edge_tiles(u64::MAX), all);
+}
+
+/// What the writer of a log does: it keeps the nodes that stand a multiple of eight above the
+/// leaves, and they have to fall into place as tiles.
+#[test]
+fn nodes_that_pushes_complete_make_the_tiles() {
+    let leaves = leaf_hashes(&data(66_000));
+    let mut rows: Vec<Vec<Hash>> = vec![Vec::new(); 3];
+    let mut edge_pushed = audittrail_merkle::Edge::new();
+    for leaf in &leaves {
+        edge_pushed.push_with(*leaf, |height, index, hash| {
+            if height % 8 == 0 {
+                let row = &mut rows[usize::from(height / 8)];
+                assert_eq!(row.len() as u64, index);
+                row.push(hash);
+            }
+        });
+    }
+    let expected = tiles(&leaves);
+    let mut made = HashMap::new();
+    for (level, row) in (0..).zip(&rows) {
+        for (index, hashes) in (0..).zip(row.chunks(TILE_WIDTH as usize)) {
+            made.insert(id(level, index, hashes.len() as u16), hashes.to_vec());
+        }
+    }
+    assert_eq!(made.len(), expected.len());
+    assert!(
+        expected
+            .iter()
+            .all(|(id, hashes)| made.get(id) == Some(hashes))
+    );
+    // The other kind of map serves as well.
+    assert_eq!(edge_from_tiles(66_000, &made), Ok(edge(&leaves)));
+}
+
+#[test]
+fn hash_is_written_in_hexadecimal() {
+    let hash = leaf_hash(b"");
+    let digits = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
+    assert_eq!(hash.to_string(), digits);
+    assert_eq!(format!("{hash:?}"), "6e340b9c…");
+}
