@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::Violation;
-use crate::number::canonical_number;
+use crate::number::{canonical_number, is_written_double};
 
 /// A JSON value; the members of an object stand in canonical order.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,13 @@ pub enum Value<'a> {
 impl<'a> Value<'a> {
     /// A member of an object.
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
-        let Self::Object(members) = self else { return None };
-        members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        let Self::Object(members) = self else {
+            return None;
+        };
+        members
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// The text of a string.
@@ -58,11 +63,33 @@ pub fn compare_names(a: &str, b: &str) -> Ordering {
 /// # Errors
 /// At the first place that cannot be taken as it is.
 pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value<'_>, Violation> {
+    read(bytes, max_depth, false)
+}
+
+/// Reads what [`write_canonical`] wrote. A double from 2^64 to 10^21 is written there as an
+/// integer, which [`parse`] refuses; otherwise both are the same.
+///
+/// # Errors
+/// At the first place that cannot be taken as it is.
+pub fn parse_written(bytes: &[u8], max_depth: usize) -> Result<Value<'_>, Violation> {
+    read(bytes, max_depth, true)
+}
+
+fn read(bytes: &[u8], max_depth: usize, written: bool) -> Result<Value<'_>, Violation> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
-        Violation::new("", format!("byte {at} is not UTF-8; send JSON encoded as UTF-8"))
+        Violation::new(
+            "",
+            format!("byte {at} is not UTF-8; send JSON encoded as UTF-8"),
+        )
     })?;
-    let mut parser = Parser { text, at: 0, path: Vec::new(), max_depth };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        path: Vec::new(),
+        max_depth,
+        written,
+    };
     let value = parser.value()?;
     parser.space();
     if parser.at < text.len() {
@@ -81,6 +108,8 @@ struct Parser<'a> {
     at: usize,
     path: Vec<Step<'a>>,
     max_depth: usize,
+    /// The text is our own, not a client's.
+    written: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -197,17 +226,16 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn sorted(
-        &self,
-        mut members: Vec<(Cow<'a, str>, Value<'a>)>,
-    ) -> Result<Value<'a>, Violation> {
+    fn sorted(&self, mut members: Vec<(Cow<'a, str>, Value<'a>)>) -> Result<Value<'a>, Violation> {
         members.sort_by(|a, b| compare_names(&a.0, &b.0));
         match members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             None => Ok(Value::Object(members)),
             Some(pair) => {
-                let mut violation =
-                    Violation::new("", "the member is there twice; keep one of the two".to_owned())
-                        .below(&pair[0].0);
+                let mut violation = Violation::new(
+                    "",
+                    "the member is there twice; keep one of the two".to_owned(),
+                )
+                .below(&pair[0].0);
                 for step in self.path.iter().rev() {
                     violation = match step {
                         Step::Name(name) => violation.below(name),
@@ -246,7 +274,17 @@ impl<'a> Parser<'a> {
         if !sound {
             return Err(self.error("this is not a JSON number"));
         }
-        let number = canonical_number(&self.text[start..at]).map_err(|what| self.error(what))?;
+        let literal = &self.text[start..at];
+        let number = canonical_number(literal)
+            .or_else(|what| {
+                let own = self.written && is_written_double(literal);
+                if own {
+                    Ok(Cow::Borrowed(literal))
+                } else {
+                    Err(what)
+                }
+            })
+            .map_err(|what| self.error(what))?;
         self.at = at;
         Ok(Value::Number(number))
     }

@@ -40,10 +40,15 @@ impl SigningKey {
         if bytes.len() < 32 {
             return Err(KeyError(bytes.len()));
         }
-        let digest = Sha256::new().chain_update(b"audittrail/key-id/v1").chain_update(bytes);
+        let digest = Sha256::new()
+            .chain_update(b"audittrail/key-id/v1")
+            .chain_update(bytes);
         let digest: [u8; 32] = digest.finalize().into();
         let id = KeyId([digest[0], digest[1], digest[2], digest[3]]);
-        Ok(Self { id, keyed: keyed(bytes) })
+        Ok(Self {
+            id,
+            keyed: keyed(bytes),
+        })
     }
 
     /// The key's name.
@@ -63,8 +68,13 @@ impl SigningKey {
     }
 
     fn over(&self, origin: &str, leaf: &[u8]) -> HmacSha256 {
-        let mac = self.keyed.clone().chain_update(b"audittrail/signature/v1\n");
-        mac.chain_update(origin.as_bytes()).chain_update(b"\n").chain_update(leaf)
+        let mac = self
+            .keyed
+            .clone()
+            .chain_update(b"audittrail/signature/v1\n");
+        mac.chain_update(origin.as_bytes())
+            .chain_update(b"\n")
+            .chain_update(leaf)
     }
 
     fn verifies(&self, origin: &str, leaf: &[u8], signature: &[u8; 32]) -> bool {
@@ -123,6 +133,10 @@ impl KeyRing {
                 return Ok(());
             }
         }
-        Err(if known { SignatureError::Invalid } else { SignatureError::UnknownKey(id) })
+        Err(if known {
+            SignatureError::Invalid
+        } else {
+            SignatureError::UnknownKey(id)
+        })
     }
 }

@@ -118,11 +118,7 @@ impl<'a> NewEntry<'a> {
     ///
     /// # Errors
     /// Everything that is wrong with it; of malformed JSON, the first place.
-    pub fn parse(
-        bytes: &'a [u8],
-        limits: &Limits,
-        now: Timestamp,
-    ) -> Result<Self, Vec<Violation>> {
+    pub fn parse(bytes: &'a [u8], limits: &Limits, now: Timestamp) -> Result<Self, Vec<Violation>> {
         let value = parse(bytes, limits.details_depth + 1).map_err(|violation| vec![violation])?;
         Self::from_value(value, limits, now)
     }
@@ -139,7 +135,11 @@ impl<'a> NewEntry<'a> {
         let Value::Object(members) = value else {
             return Err(vec![Violation::new("", "an entry is a JSON object")]);
         };
-        let mut reader = Reader { limits, now, violations: Vec::new() };
+        let mut reader = Reader {
+            limits,
+            now,
+            violations: Vec::new(),
+        };
         let mut entry = Self {
             action: Cow::Borrowed(""),
             user_id: None,
@@ -161,13 +161,14 @@ impl<'a> NewEntry<'a> {
                 "user_id" => entry.user_id = reader.text("user_id", value, 256),
                 "timestamp" => entry.timestamp = reader.timestamp(value),
                 "resource" => entry.resource = reader.text("resource", value, 1_024),
-                "outcome" => entry.outcome = reader.outcome(value),
-                "source_ip" => entry.source_ip = reader.source_ip(value),
+                "outcome" => entry.outcome = reader.outcome(&value),
+                "source_ip" => entry.source_ip = reader.source_ip(&value),
                 "tenant" => entry.tenant = reader.text("tenant", value, 128),
                 "details" => entry.details = reader.details(value),
-                "id" => entry.id = reader.id(value),
+                "id" => entry.id = reader.id(&value),
                 other => {
-                    let violation = Violation::new("", "an entry has no such member; put it into details");
+                    let violation =
+                        Violation::new("", "an entry has no such member; put it into details");
                     reader.violations.push(violation.below(other));
                 }
             }
@@ -176,7 +177,11 @@ impl<'a> NewEntry<'a> {
             Some(action) => entry.action = action.unwrap_or_default(),
             None => reader.found("action", "is missing; say what was done"),
         }
-        if reader.violations.is_empty() { Ok(entry) } else { Err(reader.violations) }
+        if reader.violations.is_empty() {
+            Ok(entry)
+        } else {
+            Err(reader.violations)
+        }
     }
 
     /// Canonical JSON of what can be erased.
@@ -248,7 +253,10 @@ impl<'a> NewEntry<'a> {
             signature: with.key.sign(with.origin, &leaf),
             key_id: with.key.key_id(),
             leaf,
-            sealed: Some(Sealed { bytes: sealed, salt: with.salt }),
+            sealed: Some(Sealed {
+                bytes: sealed,
+                salt: with.salt,
+            }),
         })
     }
 }
@@ -267,13 +275,19 @@ pub fn parse_array<'a>(
         return Err(Violation::new("", "a batch is a JSON array of entries"));
     };
     if values.len() > max_entries {
-        let detail = format!("{} entries; send at most {max_entries} at once", values.len());
+        let detail = format!(
+            "{} entries; send at most {max_entries} at once",
+            values.len()
+        );
         return Err(Violation::new("", detail));
     }
     let entries = values.into_iter().enumerate().map(|(position, value)| {
         NewEntry::from_value(value, limits, now).map_err(|violations| {
             let position = position.to_string();
-            violations.into_iter().map(|violation| violation.below(&position)).collect()
+            violations
+                .into_iter()
+                .map(|violation| violation.below(&position))
+                .collect()
         })
     });
     Ok(entries.collect())
@@ -302,7 +316,8 @@ struct Reader<'l> {
 
 impl Reader<'_> {
     fn found(&mut self, member: &str, detail: impl Into<String>) {
-        self.violations.push(Violation::new(format!("/{member}"), detail));
+        self.violations
+            .push(Violation::new(format!("/{member}"), detail));
     }
 
     fn text<'a>(&mut self, member: &str, value: Value<'a>, max: usize) -> Option<Cow<'a, str>> {
@@ -316,7 +331,10 @@ impl Reader<'_> {
             let len = text.len();
             self.found(member, format!("has {len} bytes; {max} are possible"));
         } else if text.chars().any(char::is_control) {
-            self.found(member, "has control characters; they are possible in details only");
+            self.found(
+                member,
+                "has control characters; they are possible in details only",
+            );
         }
         Some(text)
     }
@@ -326,38 +344,53 @@ impl Reader<'_> {
         match Timestamp::parse(&text) {
             Err(_) if text.is_empty() => None,
             Err(error) => {
-                self.found("timestamp", format!("{error}; write it like 2026-11-23T08:30:00Z"));
+                self.found(
+                    "timestamp",
+                    format!("{error}; write it like 2026-11-23T08:30:00Z"),
+                );
                 None
             }
             Ok(time) if time.nanos() > self.now.nanos().saturating_add(self.limits.future_ns) => {
-                self.found("timestamp", "is more than 24 hours ahead of the server's clock");
+                self.found(
+                    "timestamp",
+                    "is more than 24 hours ahead of the server's clock",
+                );
                 None
             }
             Ok(time) => Some(time),
         }
     }
 
-    fn outcome(&mut self, value: Value<'_>) -> Option<Outcome> {
+    fn outcome(&mut self, value: &Value<'_>) -> Option<Outcome> {
         let outcome = value.as_str().and_then(Outcome::parse);
         if outcome.is_none() {
-            self.found("outcome", "is not one of success, failure, denied and unknown");
+            self.found(
+                "outcome",
+                "is not one of success, failure, denied and unknown",
+            );
         }
         outcome
     }
 
-    fn source_ip(&mut self, value: Value<'_>) -> Option<IpAddr> {
+    fn source_ip(&mut self, value: &Value<'_>) -> Option<IpAddr> {
         let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
         if address.is_none() {
-            self.found("source_ip", "is not an IPv4 or IPv6 address without zone or port");
+            self.found(
+                "source_ip",
+                "is not an IPv4 or IPv6 address without zone or port",
+            );
         }
         address.map(|address| address.to_canonical())
     }
 
-    fn id(&mut self, value: Value<'_>) -> Option<Uuid> {
+    fn id(&mut self, value: &Value<'_>) -> Option<Uuid> {
         let id = value.as_str().filter(|text| text.len() == 36);
         let id = id.and_then(|text| Uuid::try_parse(text).ok());
         if id.is_none() {
-            self.found("id", "is not a UUID like 0198c0de-0000-7000-8000-000000000000");
+            self.found(
+                "id",
+                "is not a UUID like 0198c0de-0000-7000-8000-000000000000",
+            );
         }
         id
     }
@@ -378,7 +411,10 @@ impl Reader<'_> {
 fn find_nul(value: &Value<'_>) -> Option<Violation> {
     let found = |text: &str| {
         text.contains('\0').then(|| {
-            Violation::new("", "has a NUL character, which cannot be kept; leave it out")
+            Violation::new(
+                "",
+                "has a NUL character, which cannot be kept; leave it out",
+            )
         })
     };
     match value {
@@ -387,7 +423,9 @@ fn find_nul(value: &Value<'_>) -> Option<Violation> {
             find_nul(value).map(|violation| violation.below(&position.to_string()))
         }),
         Value::Object(members) => members.iter().find_map(|(name, value)| {
-            found(name).or_else(|| find_nul(value)).map(|violation| violation.below(name))
+            found(name)
+                .or_else(|| find_nul(value))
+                .map(|violation| violation.below(name))
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }

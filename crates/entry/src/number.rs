@@ -10,13 +10,20 @@ const DECIMAL: &str = "this number would be rounded to the nearest double; send 
 /// # Errors
 /// If it would stand for another number than it does.
 pub(crate) fn canonical_number(literal: &str) -> Result<Cow<'_, str>, &'static str> {
-    if !literal.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+    if !literal
+        .bytes()
+        .any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+    {
         return match literal {
             "-0" => Ok(Cow::Borrowed("0")),
-            negative if negative.starts_with('-') => {
-                negative.parse::<i64>().map(|_| Cow::Borrowed(literal)).map_err(|_| INTEGER)
-            }
-            _ => literal.parse::<u64>().map(|_| Cow::Borrowed(literal)).map_err(|_| INTEGER),
+            negative if negative.starts_with('-') => negative
+                .parse::<i64>()
+                .map(|_| Cow::Borrowed(literal))
+                .map_err(|_| INTEGER),
+            _ => literal
+                .parse::<u64>()
+                .map(|_| Cow::Borrowed(literal))
+                .map_err(|_| INTEGER),
         };
     }
     let value: f64 = literal.parse().map_err(|_| DECIMAL)?;
@@ -28,7 +35,21 @@ pub(crate) fn canonical_number(literal: &str) -> Result<Cow<'_, str>, &'static s
     if Decimal::read(literal) != Decimal::read(shortest) {
         return Err(DECIMAL);
     }
-    Ok(if shortest == literal { Cow::Borrowed(literal) } else { Cow::Owned(shortest.to_owned()) })
+    Ok(if shortest == literal {
+        Cow::Borrowed(literal)
+    } else {
+        Cow::Owned(shortest.to_owned())
+    })
+}
+
+/// Whether a literal is what [`canonical_number`] writes of a double. From 2^64 to 10^21 that is
+/// an integer, which it refuses from clients: 1e20 becomes 100000000000000000000.
+pub(crate) fn is_written_double(literal: &str) -> bool {
+    let value = literal
+        .parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite());
+    value.is_some_and(|value| ryu_js::Buffer::new().format_finite(value) == literal)
 }
 
 /// A decimal number: digits without zeros at either end, and the power of ten of the last.
@@ -55,7 +76,11 @@ impl Decimal {
         let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
         let last = all.iter().rposition(|digit| *digit != b'0');
         let Some(last) = last else {
-            return Self { negative: false, digits: Vec::new(), exponent: Some(0) };
+            return Self {
+                negative: false,
+                digits: Vec::new(),
+                exponent: Some(0),
+            };
         };
         let first = all.iter().position(|digit| *digit != b'0').unwrap_or(0);
         let trailing = (all.len() - 1 - last) as i64 - fraction.len() as i64;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
 use uuid::Uuid;
 
-use crate::json::{Value, parse, write_string};
+use crate::json::{Value, parse, parse_written, write_string};
 use crate::keys::keyed;
 use crate::{KeyId, KeyRing, Outcome, SignatureError, Timestamp};
 
@@ -59,7 +59,11 @@ pub enum RecordError {
 
 /// HMAC-SHA256(key = salt, message = sealed bytes).
 pub fn commitment(salt: &[u8; 32], sealed: &[u8]) -> [u8; 32] {
-    keyed(salt).chain_update(sealed).finalize().into_bytes().into()
+    keyed(salt)
+        .chain_update(sealed)
+        .finalize()
+        .into_bytes()
+        .into()
 }
 
 impl Record {
@@ -125,7 +129,9 @@ impl<'a> OpenPart<'a> {
     /// If it is not, byte for byte, the leaf of what it says.
     pub fn parse(leaf: &'a [u8]) -> Result<Self, RecordError> {
         let value = parse(leaf, 1).map_err(|_| RecordError::Leaf)?;
-        let Value::Object(members) = value else { return Err(RecordError::Leaf) };
+        let Value::Object(members) = value else {
+            return Err(RecordError::Leaf);
+        };
         let mut open = Self {
             action: Cow::Borrowed(""),
             id: Uuid::nil(),
@@ -139,7 +145,11 @@ impl<'a> OpenPart<'a> {
             open.set(&name, value).ok_or(RecordError::Leaf)?;
         }
         // Missing members, other spellings and other versions all give other bytes.
-        if open.to_leaf() == leaf { Ok(open) } else { Err(RecordError::Leaf) }
+        if open.to_leaf() == leaf {
+            Ok(open)
+        } else {
+            Err(RecordError::Leaf)
+        }
     }
 
     fn set(&mut self, name: &str, value: Value<'a>) -> Option<()> {
@@ -152,7 +162,11 @@ impl<'a> OpenPart<'a> {
             "outcome" => self.outcome = Some(Outcome::parse(&text)?),
             "received_at" => self.received_at = Timestamp::parse(&text).ok()?,
             "sealed" => {
-                self.commitment = URL_SAFE_NO_PAD.decode(text.as_bytes()).ok()?.try_into().ok()?;
+                self.commitment = URL_SAFE_NO_PAD
+                    .decode(text.as_bytes())
+                    .ok()?
+                    .try_into()
+                    .ok()?;
             }
             "tenant" => self.tenant = Some(text),
             "timestamp" => self.timestamp = Timestamp::parse(&text).ok()?,
@@ -188,12 +202,17 @@ pub struct SealedPart<'a> {
 
 impl<'a> SealedPart<'a> {
     fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let Value::Object(members) = parse(bytes, SEALED_DEPTH).ok()? else { return None };
+        let Value::Object(members) = parse_written(bytes, SEALED_DEPTH).ok()? else {
+            return None;
+        };
         let mut part = Self {
             details: None,
             resource: None,
             source_ip: None,
-            submitted_by: SubmittedBy { iss: None, sub: Cow::Borrowed("") },
+            submitted_by: SubmittedBy {
+                iss: None,
+                sub: Cow::Borrowed(""),
+            },
             user_id: None,
         };
         for (name, value) in members {
@@ -234,8 +253,9 @@ impl<'a> Entry<'a> {
     /// If either does not have the form of one.
     pub fn parse(leaf: &'a [u8], sealed: Option<&'a [u8]>) -> Result<Self, RecordError> {
         let open = OpenPart::parse(leaf)?;
-        let sealed =
-            sealed.map(|bytes| SealedPart::parse(bytes).ok_or(RecordError::Sealed)).transpose()?;
+        let sealed = sealed
+            .map(|bytes| SealedPart::parse(bytes).ok_or(RecordError::Sealed))
+            .transpose()?;
         Ok(Self { open, sealed })
     }
 }

@@ -49,16 +49,26 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         let bytes = text.as_bytes();
         let (head, rest) = bytes.split_at_checked(19).ok_or(TimeError::Form)?;
-        let separators = [(4, b"--"), (7, b"--"), (10, b"Tt"), (13, b"::"), (16, b"::")];
-        let sound = separators.iter().all(|(at, allowed)| {
-            allowed.contains(&head[*at]) || (*at == 10 && head[*at] == b' ')
-        });
+        let separators = [
+            (4, b"--"),
+            (7, b"--"),
+            (10, b"Tt"),
+            (13, b"::"),
+            (16, b"::"),
+        ];
+        let sound = separators
+            .iter()
+            .all(|(at, allowed)| allowed.contains(&head[*at]) || (*at == 10 && head[*at] == b' '));
         if !sound {
             return Err(TimeError::Form);
         }
         let year = number(&head[..4])?;
         let (month, day) = (number(&head[5..7])?, number(&head[8..10])?);
-        let time = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?);
+        let time = (
+            number(&head[11..13])?,
+            number(&head[14..16])?,
+            number(&head[17..19])?,
+        );
         let (fraction, rest) = parse_fraction(rest)?;
         let offset = parse_offset(rest)?;
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
@@ -70,15 +80,19 @@ impl Timestamp {
             (0..=23, 0..=59, 60) => return Err(TimeError::LeapSecond),
             _ => return Err(TimeError::Range),
         }
-        let seconds = days_from_civil(year, month, day) * DAY_SECONDS
-            + hour * 3_600
-            + minute * 60
-            + second
-            - offset;
-        let nanos = seconds.checked_mul(NANOS).and_then(|nanos| nanos.checked_add(fraction));
+        let seconds =
+            days_from_civil(year, month, day) * DAY_SECONDS + hour * 3_600 + minute * 60 + second
+                - offset;
+        let nanos = seconds
+            .checked_mul(NANOS)
+            .and_then(|nanos| nanos.checked_add(fraction));
         let time = Self(nanos.ok_or(TimeError::Year)?);
         // The years are those of UTC.
-        if (1970..=2261).contains(&time.civil().0) { Ok(time) } else { Err(TimeError::Year) }
+        if (1970..=2261).contains(&time.civil().0) {
+            Ok(time)
+        } else {
+            Err(TimeError::Year)
+        }
     }
 
     /// Year, month, day in UTC.
@@ -94,7 +108,10 @@ impl fmt::Display for Timestamp {
         let in_day = self.0.rem_euclid(NANOS * DAY_SECONDS);
         let (seconds, nanos) = (in_day / NANOS, in_day % NANOS);
         let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z"
+        )
     }
 }
 
@@ -106,7 +123,9 @@ fn number(digits: &[u8]) -> Result<i64, TimeError> {
 }
 
 fn parse_fraction(bytes: &[u8]) -> Result<(i64, &[u8]), TimeError> {
-    let Some(rest) = bytes.strip_prefix(b".") else { return Ok((0, bytes)) };
+    let Some(rest) = bytes.strip_prefix(b".") else {
+        return Ok((0, bytes));
+    };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     match digits {
         0 => Err(TimeError::Form),

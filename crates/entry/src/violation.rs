@@ -13,7 +13,10 @@ pub struct Violation {
 impl Violation {
     /// A violation at a pointer.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
     }
 
     /// The same, seen from one level further up.
