@@ -35,12 +35,17 @@ pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
                 .with_header(header::ACCEPT_ENCODING, "identity"));
         }
     }
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let mut parts = given.unwrap_or_default().split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let utf8 = parts.all(|parameter| {
-        let Some((name, value)) = parameter.split_once('=') else { return parameter.is_empty() };
-        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        let Some((name, value)) = parameter.split_once('=') else {
+            return parameter.is_empty();
+        };
+        !name.eq_ignore_ascii_case("charset")
+            || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
     match media_type.as_str() {
         "application/json" if utf8 => Ok(Form::Json),
@@ -57,8 +62,13 @@ impl Shared {
     /// Reads a body. Memory is taken as bytes arrive, never for what is only announced.
     pub(crate) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
         let most = self.api.settings.body_bytes;
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if announced.and_then(|len| len.parse::<u64>().ok()).is_some_and(|len| len > most as u64) {
+        let announced = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        if announced
+            .and_then(|len| len.parse::<u64>().ok())
+            .is_some_and(|len| len > most as u64)
+        {
             return Err(too_large(most));
         }
         let reading = self.collect(body, most);
@@ -78,9 +88,14 @@ impl Shared {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 tracing::debug!(%error, "a body broke off");
-                Problem::new(Slug::IncompleteBody, "The body broke off; nothing was stored.")
+                Problem::new(
+                    Slug::IncompleteBody,
+                    "The body broke off; nothing was stored.",
+                )
             })?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if bytes.len() + data.len() > most {
                 return Err(too_large(most));
             }
@@ -102,7 +117,10 @@ impl Shared {
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.into(), _permit: permit })
+        Ok(Held {
+            bytes: bytes.into(),
+            _permit: permit,
+        })
     }
 }
 

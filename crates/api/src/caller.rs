@@ -35,5 +35,8 @@ fn token(headers: &HeaderMap) -> Result<&str, AuthError> {
 
 /// What a principal may read, in the store's words.
 pub(crate) fn access(allowed: ReadAccess) -> Access {
-    Access { user_id: allowed.user_id, tenant: allowed.tenant }
+    Access {
+        user_id: allowed.user_id,
+        tenant: allowed.tenant,
+    }
 }

@@ -35,10 +35,16 @@ impl Options {
         let mut parameters = Parameters::of(uri)?;
         let ack = parameters.take_word("ack", "queued, committed and published", Ack::parse)?;
         let skip = parameters.take_word("on_error", "abort and skip", |word| {
-            [("abort", false), ("skip", true)].iter().find(|(w, _)| *w == word).map(|(_, s)| *s)
+            [("abort", false), ("skip", true)]
+                .iter()
+                .find(|(w, _)| *w == word)
+                .map(|(_, s)| *s)
         })?;
         let results = parameters.take_word("receipts", "all and none", |word| {
-            [("all", true), ("none", false)].iter().find(|(w, _)| *w == word).map(|(_, r)| *r)
+            [("all", true), ("none", false)]
+                .iter()
+                .find(|(w, _)| *w == word)
+                .map(|(_, r)| *r)
         })?;
         parameters.end()?;
         Ok(Self {
@@ -52,8 +58,13 @@ impl Options {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
     match key.filter(|_| values.next().is_none()) {
         Some(key) => Ok(Some(key.to_owned())),
         None => Err(Problem::new(
@@ -82,8 +93,11 @@ pub(crate) async fn create(
             "An Idempotency-Key is for one entry; give each entry of a batch an id instead.",
         ));
     }
-    let batch =
-        Batch { principal: &principal, idempotency_key: options.idempotency_key.as_deref(), received_at };
+    let batch = Batch {
+        principal: &principal,
+        idempotency_key: options.idempotency_key.as_deref(),
+        received_at,
+    };
     let (good, mut rejected) = shared.prepare(&batch, entries).await;
     drop(body);
     let skip = options.skip && !single;
@@ -136,7 +150,11 @@ impl Shared {
         receipts: &[Receipt],
         rejected: &[Rejected],
     ) -> Result<Response, Problem> {
-        let last = receipts.iter().map(|receipt| receipt.index).max().unwrap_or_default();
+        let last = receipts
+            .iter()
+            .map(|receipt| receipt.index)
+            .max()
+            .unwrap_or_default();
         let (status, ack, _) = self.reached(options, last).await;
         let mut batch = of_batch(receipts, ack, options.results);
         if options.skip {
@@ -170,8 +188,11 @@ async fn queue_only(
     single: bool,
     rejected: &[Rejected],
 ) -> Result<Response, Problem> {
-    let ids: Vec<Value> =
-        request.entries.iter().map(|entry| json!({ "id": entry.id.to_string() })).collect();
+    let ids: Vec<Value> = request
+        .entries
+        .iter()
+        .map(|entry| json!({ "id": entry.id.to_string() }))
+        .collect();
     shared.submit(request).await?;
     let mut body = if single {
         ids.into_iter().next().unwrap_or_default()

@@ -56,7 +56,9 @@ pub(crate) async fn export(
     };
     accepts(&headers, "application", subtype)?;
     let size = shared.api.store.head().await?.size;
-    shared.record_export(&principal, &parameters, name, size).await?;
+    shared
+        .record_export(&principal, &parameters, name, size)
+        .await?;
     let query = Query {
         filter,
         access,
@@ -68,12 +70,27 @@ pub(crate) async fn export(
         failed: shared.api.reader.failed(),
     };
     let headers = [
-        (header::CONTENT_TYPE.as_str(), format!("application/{subtype}")),
+        (
+            header::CONTENT_TYPE.as_str(),
+            format!("application/{subtype}"),
+        ),
         ("x-audittrail-tree-size", size.to_string()),
     ];
     let next = query.filter.index.from.unwrap_or(0);
-    let end = query.filter.index.to.map_or(size, |to| size.min(to.saturating_add(1)));
-    let export = Export { shared, query, format, next, end, begun: false, ended: false };
+    let end = query
+        .filter
+        .index
+        .to
+        .map_or(size, |to| size.min(to.saturating_add(1)));
+    let export = Export {
+        shared,
+        query,
+        format,
+        next,
+        end,
+        begun: false,
+        ended: false,
+    };
     let parts = stream::try_unfold(export, Export::part);
     Ok((headers, Body::from_stream(parts)).into_response())
 }
@@ -120,7 +137,12 @@ impl Export {
     }
 
     async fn read(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        let stored = self.shared.api.store.scan(self.next..self.end, PART_BYTES).await?;
+        let stored = self
+            .shared
+            .api
+            .store
+            .scan(self.next..self.end, PART_BYTES)
+            .await?;
         for one in self.shared.check(stored).await? {
             self.next = one.index + 1;
             let entry = one.record.as_ref().and_then(parse);
@@ -151,7 +173,9 @@ impl Shared {
         size: u64,
     ) -> Result<(), Problem> {
         let text = |text: &str| Value::String(text.to_owned().into());
-        let filter = filter.iter().map(|(name, value)| (name.to_owned().into(), text(value)));
+        let filter = filter
+            .iter()
+            .map(|(name, value)| (name.to_owned().into(), text(value)));
         let mut filter: Vec<_> = filter.collect();
         filter.sort_by(|(a, _): &(std::borrow::Cow<'_, str>, _), (b, _)| {
             audittrail_entry::json::compare_names(a, b)

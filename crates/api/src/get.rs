@@ -1,6 +1,7 @@
 //! `GET /logs/{id}/`: one entry, verified, with its index.
 
 use audittrail_store::{Checked, Stored};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as FromState};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use crate::{Shared, State};
 pub(crate) async fn get(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -25,8 +26,10 @@ pub(crate) async fn get(
     Parameters::of(&uri)?.end()?;
     crate::list::accepts_json(&headers)?;
     let missing = || Problem::new(Slug::NotFound, "There is no entry with this id.");
-    let Some(id) = Some(id).filter(|id| id.len() == 36).and_then(|id| Uuid::try_parse(&id).ok())
-    else {
+    let id = path
+        .ok()
+        .and_then(|Path(id)| Uuid::try_parse(&id).ok().filter(|_| id.len() == 36));
+    let Some(id) = id else {
         let detail = "There is nothing at this path; an entry's id is a UUID.";
         return Err(Problem::new(Slug::NotFound, detail));
     };

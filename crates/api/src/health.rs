@@ -15,10 +15,16 @@ pub(crate) async fn live() -> Json<Value> {
 /// A write would be taken now; otherwise 503 says what is wrong.
 pub(crate) async fn ready(FromState(shared): FromState<State>) -> Result<Json<Value>, Problem> {
     if let Err(error) = shared.api.store.ready().await {
-        return Err(Problem::new(Slug::NotReady, format!("The store takes no writes: {error}")));
+        return Err(Problem::new(
+            Slug::NotReady,
+            format!("The store takes no writes: {error}"),
+        ));
     }
     if !shared.api.queue.depth().open {
-        return Err(Problem::new(Slug::NotReady, "The intake is full or shutting down."));
+        return Err(Problem::new(
+            Slug::NotReady,
+            "The intake is full or shutting down.",
+        ));
     }
     Ok(Json(json!({ "status": "ready" })))
 }

@@ -66,11 +66,15 @@ impl Rejected {
     fn items(&self) -> Vec<ErrorItem> {
         let line = self.place.line();
         match &self.why {
-            Why::Violations(violations) => {
-                violations.iter().map(|violation| ErrorItem::at(line, violation)).collect()
-            }
+            Why::Violations(violations) => violations
+                .iter()
+                .map(|violation| ErrorItem::at(line, violation))
+                .collect(),
             Why::Denied(denied) => {
-                vec![ErrorItem::at(line, &self.place.violation("", denied.detail.clone()))]
+                vec![ErrorItem::at(
+                    line,
+                    &self.place.violation("", denied.detail.clone()),
+                )]
             }
             Why::Conflict => {
                 let detail = "is the id of another entry; send this one under another id";
@@ -101,7 +105,11 @@ pub(crate) fn listed(rejected: &[Rejected]) -> Value {
 /// all that was rejected as an answer of success.
 pub(crate) fn refusal(rejected: &[Rejected], skip: bool) -> Problem {
     let problem = nothing_stored(rejected);
-    if skip { problem.with("rejected", listed(rejected)) } else { problem }
+    if skip {
+        problem.with("rejected", listed(rejected))
+    } else {
+        problem
+    }
 }
 
 fn nothing_stored(rejected: &[Rejected]) -> Problem {
@@ -120,7 +128,9 @@ fn nothing_stored(rejected: &[Rejected]) -> Problem {
     }
     let detail = match items.first() {
         Some(first) => {
-            let place = first.line.map_or(String::new(), |line| format!("line {line}, "));
+            let place = first
+                .line
+                .map_or(String::new(), |line| format!("line {line}, "));
             let pointer = first.pointer.as_deref().unwrap_or("#");
             format!("Nothing was stored: {place}{pointer}: {}.", first.detail)
         }
@@ -171,7 +181,13 @@ impl Shared {
             Form::Json if bytes.trim_ascii_start().first() == Some(&b'[') => {
                 let elements = parse_array(bytes, limits, now, most).map_err(|violation| {
                     let why = Why::Violations(vec![violation]);
-                    refusal(&[Rejected { place: Place::Whole, why }], false)
+                    refusal(
+                        &[Rejected {
+                            place: Place::Whole,
+                            why,
+                        }],
+                        false,
+                    )
                 })?;
                 let places = (0..).map(Place::Element);
                 places.zip(elements).collect()
@@ -179,7 +195,11 @@ impl Shared {
             Form::Json if bytes.trim_ascii().is_empty() => return Err(nothing()),
             Form::Json => vec![(Place::Whole, NewEntry::parse(bytes, limits, now))],
         };
-        if entries.is_empty() { Err(nothing()) } else { Ok(entries) }
+        if entries.is_empty() {
+            Err(nothing())
+        } else {
+            Ok(entries)
+        }
     }
 
     /// Makes submissions of the entries that can be taken.
@@ -232,7 +252,10 @@ impl Shared {
                 let id = self.id_from_key(principal, entry.tenant.as_deref(), key);
                 (id, IdOrigin::Client { timestamp_given })
             }
-            (None, None) => (uuid_v7(batch.received_at, &*self.api.random), IdOrigin::Server),
+            (None, None) => (
+                uuid_v7(batch.received_at, &*self.api.random),
+                IdOrigin::Server,
+            ),
         };
         self.seal(&entry, principal, id, origin, batch.received_at)
             .map_err(|violation| violated(place.violation(&violation.pointer, violation.detail)))
@@ -249,8 +272,10 @@ impl Shared {
     ) -> Result<Submission, Violation> {
         let mut salt = [0; 32];
         self.api.random.fill(&mut salt);
-        let submitter =
-            Submitter { iss: principal.issuer.as_deref(), sub: &principal.subject };
+        let submitter = Submitter {
+            iss: principal.issuer.as_deref(),
+            sub: &principal.subject,
+        };
         let record = entry.seal(SealWith {
             submitter: &submitter,
             received_at,
@@ -261,20 +286,35 @@ impl Shared {
             limits: &self.api.settings.limits,
         })?;
         let leaf_hash = leaf_hash(&record.leaf);
-        Ok(Submission { id, origin, record, leaf_hash })
+        Ok(Submission {
+            id,
+            origin,
+            record,
+            leaf_hash,
+        })
     }
 
     /// The same key from the same caller gives the same id, and nobody else's does.
     fn id_from_key(&self, principal: &Principal, tenant: Option<&str>, key: &str) -> uuid::Uuid {
         let mut message = Vec::new();
-        for part in [principal.issuer.as_deref(), Some(&*principal.subject), tenant, Some(key)] {
+        for part in [
+            principal.issuer.as_deref(),
+            Some(&*principal.subject),
+            tenant,
+            Some(key),
+        ] {
             // Presence and length first, so that no two callers give the same bytes.
             message.push(u8::from(part.is_some()));
             let part = part.unwrap_or_default();
             message.extend((part.len() as u64).to_be_bytes());
             message.extend(part.as_bytes());
         }
-        uuid_v8(&self.api.signing_key.derive("audittrail/idempotency-key/v1", &message))
+        uuid_v8(
+            &self
+                .api
+                .signing_key
+                .derive("audittrail/idempotency-key/v1", &message),
+        )
     }
 
     /// Hands a request over and waits until it is committed. Conflicts come back as their
@@ -322,7 +362,10 @@ impl Shared {
             if good.is_empty() {
                 return Err(refusal(rejected, skip));
             }
-            let entries = good.iter().map(|(_, submission)| submission.clone()).collect();
+            let entries = good
+                .iter()
+                .map(|(_, submission)| submission.clone())
+                .collect();
             let request = Request::new(entries);
             let positions = match self.commit(&request).await? {
                 Committed::At(placed) => return Ok((request, placed)),
@@ -330,11 +373,15 @@ impl Shared {
             };
             let mut position = 0..;
             let (taken, rest): (Vec<_>, Vec<_>) = good.into_iter().partition(|_| {
-                position.next().is_some_and(|position| positions.contains(&position))
+                position
+                    .next()
+                    .is_some_and(|position| positions.contains(&position))
             });
             good = rest;
-            let conflicts =
-                taken.into_iter().map(|(place, _)| Rejected { place, why: Why::Conflict });
+            let conflicts = taken.into_iter().map(|(place, _)| Rejected {
+                place,
+                why: Why::Conflict,
+            });
             rejected.extend(conflicts);
             if !skip {
                 return Err(refusal(rejected, false));
@@ -350,7 +397,11 @@ pub(crate) enum Committed {
 }
 
 fn outcome_unknown(request: &Request) -> Problem {
-    let ids: Vec<String> = request.entries.iter().map(|entry| entry.id.to_string()).collect();
+    let ids: Vec<String> = request
+        .entries
+        .iter()
+        .map(|entry| entry.id.to_string())
+        .collect();
     Problem::new(
         Slug::OutcomeUnknown,
         "It is not known whether these entries were stored. Send them again with these ids: \

@@ -44,7 +44,10 @@ type State = Arc<Shared>;
 /// All routes. Every path is there with and without its trailing slash.
 pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
-    let shared = Arc::new(Shared { api, bodies: Arc::new(Semaphore::new(kibibytes)) });
+    let shared = Arc::new(Shared {
+        api,
+        bodies: Arc::new(Semaphore::new(kibibytes)),
+    });
     let router = Router::new();
     let router = both(router, "/logs/create", || post(create::create));
     let router = both(router, "/logs", || post(create::create));
@@ -65,11 +68,16 @@ fn both(
     path: &str,
     handler: impl Fn() -> MethodRouter<State>,
 ) -> Router<State> {
-    router.route(path, handler()).route(&format!("{path}/"), handler())
+    router
+        .route(path, handler())
+        .route(&format!("{path}/"), handler())
 }
 
 async fn no_such_path() -> Problem {
-    Problem::new(Slug::NotFound, "There is nothing at this path; docs/api.md lists what there is.")
+    Problem::new(
+        Slug::NotFound,
+        "There is nothing at this path; docs/api.md lists what there is.",
+    )
 }
 
 async fn no_such_method() -> Problem {

@@ -64,7 +64,10 @@ impl Shared {
         let order = parameters.take_word("order", words, Order::parse)?;
         let alias = parameters.take_word("ordering", words, Order::parse)?;
         if order.is_some() && alias.is_some() {
-            return Err(Problem::parameter("ordering", "is another name of order; give one"));
+            return Err(Problem::parameter(
+                "ordering",
+                "is another name of order; give one",
+            ));
         }
         let order = order.or(alias);
         let cursor = parameters.take("cursor")?;
@@ -72,9 +75,13 @@ impl Shared {
         let mut repeated = parameters.clone();
         let limit = parameters.take_number("page_size", 1, settings.page_entries)?;
         let count = parameters.take_word("count", "limited, exact and none", |word| {
-            [("limited", CountMode::Limited), ("exact", CountMode::Exact), ("none", CountMode::None)]
-                .into_iter()
-                .find_map(|(name, mode)| (name == word).then_some(mode))
+            [
+                ("limited", CountMode::Limited),
+                ("exact", CountMode::Exact),
+                ("none", CountMode::None),
+            ]
+            .into_iter()
+            .find_map(|(name, mode)| (name == word).then_some(mode))
         })?;
         let filter = Filter::from_parameters(parameters.iter())
             .map_err(|errors| Problem::parameters(&errors))?;
@@ -83,12 +90,19 @@ impl Shared {
         let fingerprint = Cursor::fingerprint(&filter, &access);
         let (order, size, start) = match (cursor, page) {
             (Some(_), Some(_)) => {
-                return Err(Problem::parameter("page", "is given beside a cursor; give one"));
+                return Err(Problem::parameter(
+                    "page",
+                    "is given beside a cursor; give one",
+                ));
             }
             (Some(cursor), None) => {
                 let cursor = Cursor::decode(&cursor, order, fingerprint, head.size)
                     .map_err(|error| Problem::parameter("cursor", error.to_string()))?;
-                (cursor.order, cursor.size, Start::At(cursor.key, cursor.direction))
+                (
+                    cursor.order,
+                    cursor.size,
+                    Start::At(cursor.key, cursor.direction),
+                )
             }
             (None, page) => {
                 let skip = (page.unwrap_or(1) - 1) * limit;
@@ -110,7 +124,11 @@ impl Shared {
             count: count.unwrap_or_default(),
             failed: self.api.reader.failed(),
         };
-        Ok(Asked { query, fingerprint, repeated })
+        Ok(Asked {
+            query,
+            fingerprint,
+            repeated,
+        })
     }
 
     /// Reads and verifies entries, at least one, until they fill a page in bytes.
@@ -140,8 +158,17 @@ impl Shared {
         let link = |key: Option<&Key>, direction, there: bool| {
             let key = *key.filter(|_| there)?;
             let Query { order, size, .. } = asked.query;
-            let cursor = Cursor { order, direction, key, size, fingerprint: asked.fingerprint };
-            Some(format!("{base}{}", asked.repeated.to_query(&[("cursor", &cursor.encode())])))
+            let cursor = Cursor {
+                order,
+                direction,
+                key,
+                size,
+                fingerprint: asked.fingerprint,
+            };
+            Some(format!(
+                "{base}{}",
+                asked.repeated.to_query(&[("cursor", &cursor.encode())])
+            ))
         };
         let next = link(keys.last(), Direction::After, after);
         let previous = link(keys.first(), Direction::Before, page.before);
@@ -200,7 +227,9 @@ fn base(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> String {
     if let Some(url) = &shared.api.settings.public_url {
         return format!("{}{path}", url.trim_end_matches('/'));
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     match host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str)) {
         Some(host) => format!("http://{host}{path}"),
         None => path.to_owned(),
@@ -218,7 +247,9 @@ pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> Result<
     if ranges.peek().is_none() {
         return Ok(());
     }
-    let ranges = ranges.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let ranges = ranges
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     let covers = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
         let (range_kind, range_subtype) = parts.next()?.split_once('/')?;

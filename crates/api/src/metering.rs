@@ -32,7 +32,10 @@ pub fn record_failures(found: u64, known: usize) {
 /// Counts what a request read.
 pub(crate) fn record_read(checked: &[Checked], known: impl FnOnce() -> usize) {
     metrics::counter!("audittrail_entries_read_total").increment(checked.len() as u64);
-    let failed = checked.iter().filter(|one| one.verdict != Verdict::Verified).count();
+    let failed = checked
+        .iter()
+        .filter(|one| one.verdict != Verdict::Verified)
+        .count();
     if failed > 0 {
         record_failures(failed as u64, known());
     }

@@ -24,7 +24,12 @@ impl Parameters {
     /// Reads `name=value` pairs as forms write them.
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Vec::new();
-        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        for pair in uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).map_err(|why| Problem::parameter(name, why))?;
             let value = decode(value).map_err(|why| Problem::parameter(&name, why))?;
@@ -35,7 +40,10 @@ impl Parameters {
 
     /// Takes out the one value of a parameter.
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
-        let mut values = self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value);
+        let mut values = self
+            .0
+            .extract_if(.., |(found, _)| found == name)
+            .map(|(_, value)| value);
         let value = values.next();
         if values.next().is_some() {
             return Err(Problem::parameter(name, "is given twice; give it once"));
@@ -50,7 +58,9 @@ impl Parameters {
         words: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
-        let Some(value) = self.take(name)? else { return Ok(None) };
+        let Some(value) = self.take(name)? else {
+            return Ok(None);
+        };
         match parse(&value) {
             Some(parsed) => Ok(Some(parsed)),
             None => Err(Problem::parameter(name, format!("is not one of {words}"))),
@@ -64,7 +74,9 @@ impl Parameters {
         from: usize,
         to: usize,
     ) -> Result<Option<usize>, Problem> {
-        let Some(value) = self.take(name)? else { return Ok(None) };
+        let Some(value) = self.take(name)? else {
+            return Ok(None);
+        };
         let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.then(|| value.parse().ok()).flatten();
         match number.filter(|number| (from..=to).contains(number)) {
@@ -88,7 +100,9 @@ impl Parameters {
 
     /// What is left.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// That nothing is left.
@@ -128,5 +142,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
     }
     let spaced = text.replace('+', " ");
     let decoded = percent_decode(spaced.as_bytes()).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|_| "is not UTF-8")
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| "is not UTF-8")
 }

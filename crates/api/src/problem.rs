@@ -129,12 +129,21 @@ impl Problem {
             headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
         }
         let detail = detail.into();
-        Self { slug, detail, errors: Vec::new(), members: Map::new(), headers }
+        Self {
+            slug,
+            detail,
+            errors: Vec::new(),
+            members: Map::new(),
+            headers,
+        }
     }
 
     /// A parameter that cannot be used.
     pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
-        let error = ParameterError { parameter: name.to_owned(), detail: detail.into() };
+        let error = ParameterError {
+            parameter: name.to_owned(),
+            detail: detail.into(),
+        };
         Self::parameters(&[error])
     }
 
@@ -176,11 +185,17 @@ impl Problem {
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let mut document = Map::new();
         let slug = self.slug.as_str();
-        document.insert("type".to_owned(), json!(format!("urn:audittrail:problem:{slug}")));
+        document.insert(
+            "type".to_owned(),
+            json!(format!("urn:audittrail:problem:{slug}")),
+        );
         document.insert("title".to_owned(), json!(self.slug.title()));
         document.insert("status".to_owned(), json!(self.slug.status().as_u16()));
         document.insert("detail".to_owned(), json!(self.detail));
-        document.insert("instance".to_owned(), json!(format!("urn:audittrail:request:{request_id}")));
+        document.insert(
+            "instance".to_owned(),
+            json!(format!("urn:audittrail:request:{request_id}")),
+        );
         if !self.errors.is_empty() {
             let errors = self.errors.iter().map(ErrorItem::to_json).collect();
             document.insert("errors".to_owned(), Value::Array(errors));
@@ -224,9 +239,8 @@ impl From<AuthError> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let scope = denied.missing.as_str();
-        let challenge = format!(
-            "Bearer realm=\"audittrail\", error=\"insufficient_scope\", scope=\"{scope}\""
-        );
+        let challenge =
+            format!("Bearer realm=\"audittrail\", error=\"insufficient_scope\", scope=\"{scope}\"");
         Self::new(Slug::Forbidden, denied.detail)
             .with("scope", json!(scope))
             .with_header(header::WWW_AUTHENTICATE, &challenge)

@@ -26,7 +26,11 @@ impl Shared {
     ) -> Result<String, StoreError> {
         let size = checkpoint.head.size;
         let invalid = |error: audittrail_merkle::ProofError| {
-            StoreError::caused(StoreErrorKind::Unavailable, "the proof cannot be built", error)
+            StoreError::caused(
+                StoreErrorKind::Unavailable,
+                "the proof cannot be built",
+                error,
+            )
         };
         let mut tiles = HashMap::new();
         for id in inclusion_tiles(index, size).map_err(invalid)? {

@@ -26,7 +26,10 @@ impl Receipt {
         let mut receipt = self.short();
         if let Ok(open) = OpenPart::parse(&self.record.leaf) {
             receipt.insert("timestamp".to_owned(), json!(open.timestamp.to_string()));
-            receipt.insert("received_at".to_owned(), json!(open.received_at.to_string()));
+            receipt.insert(
+                "received_at".to_owned(),
+                json!(open.received_at.to_string()),
+            );
         }
         receipt.insert("signature".to_owned(), json!(hex(&self.record.signature)));
         receipt.insert("key_id".to_owned(), json!(self.record.key_id.to_string()));
@@ -41,7 +44,10 @@ impl Receipt {
         let mut receipt = Map::new();
         receipt.insert("id".to_owned(), json!(self.id.to_string()));
         receipt.insert("index".to_owned(), json!(self.index));
-        receipt.insert("leaf_hash".to_owned(), json!(STANDARD.encode(self.leaf_hash.0)));
+        receipt.insert(
+            "leaf_hash".to_owned(),
+            json!(STANDARD.encode(self.leaf_hash.0)),
+        );
         receipt
     }
 }
@@ -55,7 +61,9 @@ pub(crate) fn of_batch(receipts: &[Receipt], ack: Ack, with_results: bool) -> Ma
     batch.insert("first_index".to_owned(), json!(indices().min()));
     batch.insert("last_index".to_owned(), json!(indices().max()));
     if with_results {
-        let results = receipts.iter().map(|receipt| Value::Object(receipt.short()));
+        let results = receipts
+            .iter()
+            .map(|receipt| Value::Object(receipt.short()));
         batch.insert("results".to_owned(), Value::Array(results.collect()));
     }
     batch
@@ -69,8 +77,11 @@ impl Shared {
         request: &Request,
         placed: &[Placed],
     ) -> Result<Vec<Receipt>, StoreError> {
-        let retried: Vec<u64> =
-            placed.iter().filter(|placed| placed.retried).map(|placed| placed.index).collect();
+        let retried: Vec<u64> = placed
+            .iter()
+            .filter(|placed| placed.retried)
+            .map(|placed| placed.index)
+            .collect();
         let mut stored = self.api.store.records(&retried).await?.into_iter();
         let receipts = request.entries.iter().zip(placed).map(|(entry, placed)| {
             let earlier = if placed.retried { stored.next() } else { None };
@@ -79,7 +90,12 @@ impl Shared {
                 Some(record) => (audittrail_merkle::leaf_hash(&record.leaf), record),
                 None => (entry.leaf_hash, entry.record.clone()),
             };
-            Receipt { id: entry.id, index: placed.index, leaf_hash, record }
+            Receipt {
+                id: entry.id,
+                index: placed.index,
+                leaf_hash,
+                record,
+            }
         });
         Ok(receipts.collect())
     }

@@ -27,7 +27,9 @@ pub(crate) fn write_result(checked: &Checked, out: &mut Vec<u8>) {
 pub(crate) fn parse(record: &Record) -> Option<Entry<'_>> {
     let sealed = record.sealed.as_ref().map(|sealed| sealed.bytes.as_slice());
     // A sealed part that cannot be read leaves the open part readable.
-    Entry::parse(&record.leaf, sealed).or_else(|_| Entry::parse(&record.leaf, None)).ok()
+    Entry::parse(&record.leaf, sealed)
+        .or_else(|_| Entry::parse(&record.leaf, None))
+        .ok()
 }
 
 fn write_entry(entry: &Entry<'_>, record: &Record, checked: &Checked, out: &mut Vec<u8>) {
@@ -46,11 +48,21 @@ fn write_entry(entry: &Entry<'_>, record: &Record, checked: &Checked, out: &mut 
     }
     out.extend(format!(",\"id\":\"{}\",\"index\":{}", open.id, checked.index).as_bytes());
     out.extend(format!(",\"key_id\":\"{}\"", record.key_id).as_bytes());
-    text(out, "outcome", open.outcome.map(audittrail_entry::Outcome::as_str));
+    text(
+        out,
+        "outcome",
+        open.outcome.map(audittrail_entry::Outcome::as_str),
+    );
     out.extend(format!(",\"received_at\":\"{}\"", open.received_at).as_bytes());
-    text(out, "resource", sealed.and_then(|sealed| sealed.resource.as_deref()));
+    text(
+        out,
+        "resource",
+        sealed.and_then(|sealed| sealed.resource.as_deref()),
+    );
     out.extend(format!(",\"signature\":\"{}\"", hex(&record.signature)).as_bytes());
-    let source_ip = sealed.and_then(|sealed| sealed.source_ip).map(|address| address.to_string());
+    let source_ip = sealed
+        .and_then(|sealed| sealed.source_ip)
+        .map(|address| address.to_string());
     text(out, "source_ip", source_ip.as_deref());
     if let Some(sealed) = sealed {
         out.extend(b",\"submitted_by\":{");
@@ -65,7 +77,11 @@ fn write_entry(entry: &Entry<'_>, record: &Record, checked: &Checked, out: &mut 
     }
     text(out, "tenant", open.tenant.as_deref());
     out.extend(format!(",\"timestamp\":\"{}\"", open.timestamp).as_bytes());
-    text(out, "user_id", sealed.and_then(|sealed| sealed.user_id.as_deref()));
+    text(
+        out,
+        "user_id",
+        sealed.and_then(|sealed| sealed.user_id.as_deref()),
+    );
 }
 
 /// Lower-case hexadecimal.

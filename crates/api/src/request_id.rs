@@ -21,7 +21,10 @@ pub(crate) async fn with_request_id(
     request: Request,
     next: Next,
 ) -> Response {
-    let sent = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+    let sent = request
+        .headers()
+        .get(HEADER)
+        .and_then(|value| value.to_str().ok());
     let id = match sent.filter(|id| is_sane(id)) {
         Some(id) => id.to_owned(),
         None => uuid_v7(shared.api.clock.now(), &*shared.api.random).to_string(),

@@ -24,7 +24,10 @@ impl Default for Bounds {
     /// 131,072 entries and 256 MiB: about half a second of full load, and room for one
     /// request of the largest size.
     fn default() -> Self {
-        Self { entries: 131_072, bytes: 256 << 20 }
+        Self {
+            entries: 131_072,
+            bytes: 256 << 20,
+        }
     }
 }
 
@@ -56,7 +59,11 @@ pub struct InProcessQueue {
 impl InProcessQueue {
     /// An empty queue.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, state: Mutex::default(), arrived: Notify::new() }
+        Self {
+            bounds,
+            state: Mutex::default(),
+            arrived: Notify::new(),
+        }
     }
 
     /// The sequencer is gone for good: everybody who waits learns that the outcome is
@@ -117,7 +124,14 @@ impl Queue for InProcessQueue {
             state.bytes = bytes;
             let id = DeliveryId(state.next_id);
             state.next_id += 1;
-            state.waiting.push_back((id, Item { request, redelivered: false, answer }));
+            state.waiting.push_back((
+                id,
+                Item {
+                    request,
+                    redelivered: false,
+                    answer,
+                },
+            ));
         }
         self.arrived.notify_one();
         Ok(waiter)

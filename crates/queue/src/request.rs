@@ -37,7 +37,11 @@ impl Submission {
     /// What the entry counts against bounds in bytes.
     pub fn size_bytes(&self) -> usize {
         const FIXED: usize = 256;
-        let sealed = self.record.sealed.as_ref().map_or(0, |sealed| sealed.bytes.len());
+        let sealed = self
+            .record
+            .sealed
+            .as_ref()
+            .map_or(0, |sealed| sealed.bytes.len());
         FIXED + self.record.leaf.len() + sealed
     }
 }
@@ -55,7 +59,10 @@ impl Request {
     /// A request of these entries.
     pub fn new(entries: Vec<Submission>) -> Self {
         let size_bytes = entries.iter().map(Submission::size_bytes).sum();
-        Self { entries: entries.into(), size_bytes }
+        Self {
+            entries: entries.into(),
+            size_bytes,
+        }
     }
 }
 

@@ -47,13 +47,24 @@ pub fn plan<'d>(
     let mut planner = Planner {
         known,
         edge: edge.clone(),
-        batch: Batch { first_index, entries: Vec::new(), nodes: Vec::new() },
+        batch: Batch {
+            first_index,
+            entries: Vec::new(),
+            nodes: Vec::new(),
+        },
         planned: HashMap::new(),
     };
-    let outcomes =
-        deliveries.iter().map(|delivery| (delivery.id, planner.place(delivery))).collect();
+    let outcomes = deliveries
+        .iter()
+        .map(|delivery| (delivery.id, planner.place(delivery)))
+        .collect();
     let head = planner.edge.head();
-    Plan { batch: planner.batch, edge: planner.edge, head, outcomes }
+    Plan {
+        batch: planner.batch,
+        edge: planner.edge,
+        head,
+        outcomes,
+    }
 }
 
 struct Planner<'d, 'k> {
@@ -64,22 +75,35 @@ struct Planner<'d, 'k> {
     planned: HashMap<Uuid, usize>,
 }
 
-/// What an id that comes again means.
+/// What becomes of an entry whose id was looked up.
 enum Decision {
     New,
+    /// It is in the log, or will be, at this index.
     Retry(u64),
+    /// It repeats the entry at this position of its own request.
+    Repeats(usize),
     Conflict,
 }
 
 impl<'d> Planner<'d, '_> {
     fn place(&mut self, delivery: &'d Delivery) -> Outcome {
         let entries = &delivery.request.entries;
-        let decisions: Vec<Decision> = entries
-            .iter()
-            .map(|entry| {
-                if needs_lookup(delivery, entry) { self.decide(entry) } else { Decision::New }
-            })
-            .collect();
+        let mut earlier: HashMap<Uuid, usize> = HashMap::new();
+        let mut decisions = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            if !needs_lookup(delivery, entry) {
+                decisions.push(Decision::New);
+                continue;
+            }
+            decisions.push(match earlier.get(&entry.id) {
+                Some(&before) if is_same(&entries[before].record, entry) => {
+                    Decision::Repeats(before)
+                }
+                Some(_) => Decision::Conflict,
+                None => self.decide(entry),
+            });
+            earlier.entry(entry.id).or_insert(at);
+        }
         let conflicts: Vec<usize> = decisions
             .iter()
             .enumerate()
@@ -88,20 +112,29 @@ impl<'d> Planner<'d, '_> {
         if !conflicts.is_empty() {
             return Outcome::Conflict(conflicts);
         }
-        let placed = entries.iter().zip(decisions).map(|(entry, decision)| match decision {
-            Decision::Retry(index) => Placed { index, retried: true },
-            Decision::New | Decision::Conflict => {
-                Placed { index: self.append(entry, needs_lookup(delivery, entry)), retried: false }
-            }
-        });
-        Outcome::Committed(placed.collect())
+        let mut placed: Vec<Placed> = Vec::with_capacity(entries.len());
+        for (entry, decision) in entries.iter().zip(decisions) {
+            let (index, retried) = match decision {
+                Decision::Retry(index) => (index, true),
+                Decision::Repeats(before) => (placed[before].index, true),
+                Decision::New | Decision::Conflict => {
+                    (self.append(entry, needs_lookup(delivery, entry)), false)
+                }
+            };
+            placed.push(Placed { index, retried });
+        }
+        Outcome::Committed(placed)
     }
 
+    /// Whether an id is in the log, or was placed in this batch by an earlier request.
     fn decide(&self, entry: &Submission) -> Decision {
         let (index, record) = if let Some(existing) = self.known.get(&entry.id) {
             (existing.index, existing.record.as_ref())
         } else if let Some(at) = self.planned.get(&entry.id) {
-            (self.batch.first_index + *at as u64, Some(self.batch.entries[*at].record))
+            (
+                self.batch.first_index + *at as u64,
+                Some(self.batch.entries[*at].record),
+            )
         } else {
             return Decision::New;
         };
@@ -133,11 +166,27 @@ impl<'d> Planner<'d, '_> {
 }
 
 fn is_same(stored: &Record, entry: &Submission) -> bool {
-    let Ok(open) = OpenPart::parse(&entry.record.leaf) else { return false };
-    let Some(sealed) = &entry.record.sealed else { return false };
-    let timestamp = match entry.origin {
-        IdOrigin::Client { timestamp_given: false } => None,
-        IdOrigin::Client { timestamp_given: true } | IdOrigin::Server => Some(open.timestamp),
+    let Ok(open) = OpenPart::parse(&entry.record.leaf) else {
+        return false;
     };
-    is_retry_of(stored, &open.action, open.outcome, open.tenant.as_deref(), timestamp, &sealed.bytes)
+    let Some(sealed) = &entry.record.sealed else {
+        return false;
+    };
+    let timestamp = match entry.origin {
+        IdOrigin::Client {
+            timestamp_given: false,
+        } => None,
+        IdOrigin::Client {
+            timestamp_given: true,
+        }
+        | IdOrigin::Server => Some(open.timestamp),
+    };
+    is_retry_of(
+        stored,
+        &open.action,
+        open.outcome,
+        open.tenant.as_deref(),
+        timestamp,
+        &sealed.bytes,
+    )
 }

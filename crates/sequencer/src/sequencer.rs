@@ -7,15 +7,13 @@ use std::time::Duration;
 use audittrail_checkpoint::{Checkpoint, Signer};
 use audittrail_merkle::Edge;
 use audittrail_queue::{Delivery, Outcome, Queue, Take};
-use audittrail_store::{
-    CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind,
-};
+use audittrail_store::{CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use crate::plan::{Existing, needs_lookup, plan};
 use crate::SequencerError;
+use crate::plan::{Existing, needs_lookup, plan};
 
 /// The loop's settings.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +30,10 @@ impl Default for Config {
     /// 16,384 entries or 16 MiB a commit, a checkpoint every half second, a pause of 200 ms.
     fn default() -> Self {
         Self {
-            take: Take { entries: 16_384, bytes: 16 << 20 },
+            take: Take {
+                entries: 16_384,
+                bytes: 16 << 20,
+            },
             checkpoint_interval: Duration::from_millis(500),
             retry_pause: Duration::from_millis(200),
         }
@@ -75,11 +76,25 @@ impl Sequencer {
                 )));
             }
         }
-        let placeholder = KeptCheckpoint { head, note: String::new() };
+        let placeholder = KeptCheckpoint {
+            head,
+            note: String::new(),
+        };
         let (published, _) = watch::channel(kept.clone().unwrap_or(placeholder));
-        let sequencer = Self { store, queue, signers, origin, config, edge, published };
+        let sequencer = Self {
+            store,
+            queue,
+            signers,
+            origin,
+            config,
+            edge,
+            published,
+        };
         if kept.is_none_or(|kept| kept.head != head) {
-            sequencer.sign_and_keep().await?.map_err(SequencerError::Store)?;
+            sequencer
+                .sign_and_keep()
+                .await?
+                .map_err(SequencerError::Store)?;
         }
         Ok(sequencer)
     }
@@ -129,12 +144,13 @@ impl Sequencer {
         };
         let plan = plan(&self.edge, deliveries, &known);
         if !plan.batch.entries.is_empty() {
-            let committed = self.store.commit(self.edge.head(), plan.batch, plan.head).await;
+            let committed = self
+                .store
+                .commit(self.edge.head(), plan.batch, plan.head)
+                .await;
             if let Err(error) = committed {
                 return match error.kind() {
-                    CommitErrorKind::Refused => {
-                        self.refuse(deliveries, &error.to_string()).await
-                    }
+                    CommitErrorKind::Refused => self.refuse(deliveries, &error.to_string()).await,
                     CommitErrorKind::Lost => Err(SequencerError::Lost(error)),
                     CommitErrorKind::Fatal => Err(SequencerError::Commit(error)),
                     CommitErrorKind::Unknown => self.lead_again().await,
@@ -169,10 +185,16 @@ impl Sequencer {
 
     async fn sign_and_keep(&self) -> Result<Result<(), StoreError>, SequencerError> {
         let head = self.edge.head();
-        let checkpoint =
-            Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            head,
+            extensions: Vec::new(),
+        };
         let signers: Vec<&Signer> = self.signers.iter().collect();
-        let kept = KeptCheckpoint { head, note: checkpoint.sign(&signers)? };
+        let kept = KeptCheckpoint {
+            head,
+            note: checkpoint.sign(&signers)?,
+        };
         let outcome = self.store.keep_checkpoint(&kept).await;
         if outcome.is_ok() {
             self.published.send_replace(kept);
@@ -188,7 +210,9 @@ impl Sequencer {
             .iter()
             .flat_map(|delivery| {
                 let entries = delivery.request.entries.iter();
-                entries.filter(|entry| needs_lookup(delivery, entry)).map(|entry| entry.id)
+                entries
+                    .filter(|entry| needs_lookup(delivery, entry))
+                    .map(|entry| entry.id)
             })
             .collect();
         if ids.is_empty() {
@@ -205,14 +229,26 @@ impl Sequencer {
         let indices: Vec<u64> = found.iter().map(|(_, index)| *index).collect();
         let records = self.store.records(&indices).await?;
         let existing = records.into_iter().zip(found).map(|(stored, (id, index))| {
-            (id, Existing { index, record: stored.record.ok() })
+            (
+                id,
+                Existing {
+                    index,
+                    record: stored.record.ok(),
+                },
+            )
         });
         Ok(existing.collect())
     }
 
     async fn refuse(&self, deliveries: &[Delivery], why: &str) -> Result<(), SequencerError> {
-        tracing::warn!(error = why, requests = deliveries.len(), "a batch was refused");
-        let outcomes = deliveries.iter().map(|d| (d.id, Outcome::Refused(why.to_owned())));
+        tracing::warn!(
+            error = why,
+            requests = deliveries.len(),
+            "a batch was refused"
+        );
+        let outcomes = deliveries
+            .iter()
+            .map(|d| (d.id, Outcome::Refused(why.to_owned())));
         Ok(self.queue.settle(outcomes.collect()).await?)
     }
 

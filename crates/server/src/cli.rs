@@ -22,7 +22,9 @@ pub(crate) enum Command {
     ///
     /// With nothing set it listens on 127.0.0.1:8000, keeps its data in ./audittrail-data and
     /// makes its keys there.
-    #[command(after_help = "Example:\n  audittrail serve --listen 127.0.0.1:8000 --data /var/lib/audittrail")]
+    #[command(
+        after_help = "Example:\n  audittrail serve --listen 127.0.0.1:8000 --data /var/lib/audittrail"
+    )]
     Serve,
     /// Print a token that the server accepts.
     #[command(after_help = "Example:\n  audittrail token --sub alice --role auditor --ttl 8h")]
@@ -37,12 +39,16 @@ pub(crate) enum Command {
     ///
     /// A line without an id gets one from the file's name, the line's number and its content, so
     /// that running it again is harmless.
-    #[command(after_help = "Example:\n  audittrail import events.ndjson --token \"$TOKEN\" --reject refused.ndjson")]
+    #[command(
+        after_help = "Example:\n  audittrail import events.ndjson --token \"$TOKEN\" --reject refused.ndjson"
+    )]
     Import(ImportArguments),
     /// Check a data directory: frames, signatures, commitments, tree and checkpoint.
     ///
     /// It changes nothing. Beside a running server it checks what is committed.
-    #[command(after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint")]
+    #[command(
+        after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint"
+    )]
     Fsck(FsckArguments),
 }
 

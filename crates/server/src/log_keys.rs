@@ -26,7 +26,10 @@ pub(crate) struct LogKeys {
 impl LogKeys {
     pub(crate) fn identity(&self) -> Identity {
         let vkey = self.signer.verifier();
-        Identity { origin: vkey.name().to_owned(), keys: vec![vkey] }
+        Identity {
+            origin: vkey.name().to_owned(),
+            keys: vec![vkey],
+        }
     }
 }
 
@@ -142,11 +145,14 @@ fn assemble(
     checkpoint_key: &str,
     jwt_secret: Vec<u8>,
 ) -> Result<LogKeys, Failure> {
-    let usage = |what: &str, error: &dyn std::fmt::Display| {
-        Failure::Usage(format!("{what}: {error}"))
-    };
+    let usage =
+        |what: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("{what}: {error}"));
     let current = SigningKey::new(signing_key).map_err(|e| usage("LOG_SIGNING_KEY", &e))?;
-    let earlier = settings.secrets.earlier_signing_keys.iter().map(|key| SigningKey::new(key));
+    let earlier = settings
+        .secrets
+        .earlier_signing_keys
+        .iter()
+        .map(|key| SigningKey::new(key));
     let earlier = earlier
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| usage("AUDITTRAIL_EARLIER_SIGNING_KEYS", &error))?;
@@ -159,7 +165,11 @@ fn assemble(
              --origin out, or use another --data"
         )));
     }
-    Ok(LogKeys { signer, entries: KeyRing { current, earlier }, jwt_secret })
+    Ok(LogKeys {
+        signer,
+        entries: KeyRing { current, earlier },
+        jwt_secret,
+    })
 }
 
 /// A new checkpoint key, of that name or of the one that follows from the key.
@@ -184,7 +194,10 @@ pub(crate) fn check_origin(origin: Option<&str>) -> Result<(), Failure> {
 fn random_text(random: &dyn Random) -> Vec<u8> {
     let mut bytes = [0; 32];
     random.fill(&mut bytes);
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| format!("{byte:02x}").into_bytes())
+        .collect()
 }
 
 fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {

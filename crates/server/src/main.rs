@@ -39,7 +39,24 @@ impl Failure {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is where errors are shown")]
+/// A line of a command's result. Nobody reading it is no failure.
+macro_rules! out {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($argument)*);
+    }};
+}
+pub(crate) use out;
+
+/// A line for the person at the terminal.
+macro_rules! note {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+pub(crate) use note;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = settings::resolve(cli.settings).and_then(|settings| match cli.command {
@@ -52,7 +69,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("audittrail: {failure}");
+            note!("audittrail: {failure}");
             failure.exit_code()
         }
     }

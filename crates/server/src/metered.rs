@@ -13,16 +13,25 @@ use uuid::Uuid;
 /// Names, units and meaning of what is counted here.
 pub(crate) fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("audittrail_entries_committed_total", "Entries committed to the log");
+    describe_counter!(
+        "audittrail_entries_committed_total",
+        "Entries committed to the log"
+    );
     describe_histogram!("audittrail_commit_entries", "Entries in one commit");
     describe_histogram!(
         "audittrail_commit_duration_seconds",
         Unit::Seconds,
         "Time of one commit, its sync included"
     );
-    describe_counter!("audittrail_commit_failures_total", "Commits that did not succeed, by kind");
+    describe_counter!(
+        "audittrail_commit_failures_total",
+        "Commits that did not succeed, by kind"
+    );
     describe_gauge!("audittrail_log_entries", "Entries in the log");
-    describe_gauge!("audittrail_checkpoint_entries", "Entries that the newest checkpoint covers");
+    describe_gauge!(
+        "audittrail_checkpoint_entries",
+        "Entries that the newest checkpoint covers"
+    );
     describe_histogram!(
         "audittrail_search_duration_seconds",
         Unit::Seconds,

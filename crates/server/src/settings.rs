@@ -38,26 +38,51 @@ pub(crate) struct RawSettings {
     ack: Option<String>,
     /// Where metrics are served; `same` for the API's address, `none` for nowhere.
     /// [default: 127.0.0.1:9464]
-    #[arg(long, global = true, value_name = "ADDRESS", env = "AUDITTRAIL_METRICS_LISTEN")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "AUDITTRAIL_METRICS_LISTEN"
+    )]
     metrics_listen: Option<String>,
     /// The server's address as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
     /// The issuer that tokens must name.
-    #[arg(long, global = true, value_name = "ISSUER", env = "AUDITTRAIL_JWT_ISSUER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ISSUER",
+        env = "AUDITTRAIL_JWT_ISSUER"
+    )]
     jwt_issuer: Option<String>,
     /// The audience that tokens must name.
-    #[arg(long, global = true, value_name = "AUDIENCE", env = "AUDITTRAIL_JWT_AUDIENCE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "AUDIENCE",
+        env = "AUDITTRAIL_JWT_AUDIENCE"
+    )]
     jwt_audience: Option<String>,
     /// The role of a token that has none.
-    #[arg(long, global = true, value_name = "ROLE", env = "AUDITTRAIL_DEFAULT_ROLE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ROLE",
+        env = "AUDITTRAIL_DEFAULT_ROLE"
+    )]
     default_role: Option<String>,
     /// What is logged: a level, or a filter such as info,audittrail_sequencer=debug.
     /// [default: info]
     #[arg(long, global = true, value_name = "FILTER", env = "AUDITTRAIL_LOG")]
     log: Option<String>,
     /// text or json. [default: text on a terminal, else json]
-    #[arg(long, global = true, value_name = "FORMAT", env = "AUDITTRAIL_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "AUDITTRAIL_LOG_FORMAT"
+    )]
     log_format: Option<String>,
 }
 
@@ -125,7 +150,9 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     only(raw.queue.as_deref(), "queue", "in-process")?;
     let ack = raw.ack.unwrap_or_else(|| "committed".to_owned());
     if !["queued", "committed", "published"].contains(&ack.as_str()) {
-        return Err(usage(format!("ack is {ack}; use queued, committed or published")));
+        return Err(usage(format!(
+            "ack is {ack}; use queued, committed or published"
+        )));
     }
     let metrics_listen = match raw.metrics_listen.as_deref() {
         Some("none") => MetricsListen::None,
@@ -168,14 +195,18 @@ fn only(given: Option<&str>, name: &str, possible: &str) -> Result<(), Failure> 
     match given {
         None => Ok(()),
         Some(given) if given == possible => Ok(()),
-        Some(_) => Err(usage(format!("{name}: this version has only {possible}; leave it out"))),
+        Some(_) => Err(usage(format!(
+            "{name}: this version has only {possible}; leave it out"
+        ))),
     }
 }
 
 fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, Failure> {
     let text = given.unwrap_or(default);
     text.parse().map_err(|_| {
-        usage(format!("{name} is {text}; write an IP address and a port, like {default}"))
+        usage(format!(
+            "{name} is {text}; write an IP address and a port, like {default}"
+        ))
     })
 }
 
@@ -186,7 +217,9 @@ fn public_url(text: &str) -> Result<String, Failure> {
         .filter(|url| url.query().is_none() && url.fragment().is_none());
     match url {
         Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
-        None => Err(usage(format!("public-url is {text}; write it like https://audit.example.org"))),
+        None => Err(usage(format!(
+            "public-url is {text}; write it like https://audit.example.org"
+        ))),
     }
 }
 
@@ -213,12 +246,17 @@ fn secret(name: &str) -> Result<Option<Vec<u8>>, Failure> {
     let path = std::env::var_os(&file_name);
     let value = match (direct, path) {
         (Some(_), Some(_)) => {
-            return Err(usage(format!("{name} and {file_name} are both set; set one of them")));
+            return Err(usage(format!(
+                "{name} and {file_name} are both set; set one of them"
+            )));
         }
         (direct, None) => direct,
         (None, Some(path)) => {
             let mut bytes = std::fs::read(&path).map_err(|error| {
-                usage(format!("{file_name}: {} cannot be read: {error}", path.to_string_lossy()))
+                usage(format!(
+                    "{file_name}: {} cannot be read: {error}",
+                    path.to_string_lossy()
+                ))
             })?;
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();

@@ -17,8 +17,14 @@ pub(crate) fn start_logs(settings: &Settings) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| Failure::Usage(format!("log is {}: {error}", settings.log)))?;
     let terminal = std::io::stderr().is_terminal();
-    let json = settings.log_format.map_or(!terminal, |format| format == LogFormat::Json);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = settings
+        .log_format
+        .map_or(!terminal, |format| format == LogFormat::Json);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would complain on standard error, and panic where that is gone.
+        .log_internal_errors(false);
     let started = if json {
         builder.json().flatten_event(true).try_init()
     } else {
@@ -27,8 +33,9 @@ pub(crate) fn start_logs(settings: &Settings) -> Result<(), Failure> {
     started.map_err(|error| Failure::Failed(format!("logs cannot be started: {error}")))
 }
 
-const SECONDS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 14] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
 const ENTRIES: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
 
 /// Begins to count; the handle renders what was counted.
@@ -67,7 +74,10 @@ pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     }
     .to_owned();
     let path = request.extensions().get::<MatchedPath>();
-    let path = path.map_or("other", MatchedPath::as_str).trim_end_matches('/').to_owned();
+    let path = path
+        .map_or("other", MatchedPath::as_str)
+        .trim_end_matches('/')
+        .to_owned();
     let start = std::time::Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();

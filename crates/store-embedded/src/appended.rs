@@ -45,7 +45,10 @@ impl<const N: usize> Appended<N> {
             dirty: present > rows,
             unnamed: false,
         };
-        Ok(Self { path, state: RwLock::new(state) })
+        Ok(Self {
+            path,
+            state: RwLock::new(state),
+        })
     }
 
     /// The number of rows.

@@ -23,19 +23,31 @@ impl DataDirectory {
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
         let layout = Layout::new(path);
         let shown = path.display();
-        disk.create_directory(path)
-            .map_err(StartError::io(format!("the data directory {shown} cannot be made")))?;
+        disk.create_directory(path).map_err(StartError::io(format!(
+            "the data directory {shown} cannot be made"
+        )))?;
         let parent = path.parent().unwrap_or(Path::new(""));
         disk.sync_directory(parent, SyncPoint::DataDirectory)
-            .map_err(StartError::io(format!("the directory above {shown} cannot be synced")))?;
-        let lock = disk.lock(&layout.lock()).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => StartError::Refused(format!(
-                "another process is using {shown}: stop it first, or choose another directory \
+            .map_err(StartError::io(format!(
+                "the directory above {shown} cannot be synced"
+            )))?;
+        let lock = disk
+            .lock(&layout.lock())
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => StartError::Refused(format!(
+                    "another process is using {shown}: stop it first, or choose another directory \
                  with --data"
-            )),
-            _ => StartError::Io { what: format!("{shown} cannot be locked"), source: error },
-        })?;
-        Ok(Self { disk, layout, _lock: lock })
+                )),
+                _ => StartError::Io {
+                    what: format!("{shown} cannot be locked"),
+                    source: error,
+                },
+            })?;
+        Ok(Self {
+            disk,
+            layout,
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -81,7 +93,10 @@ impl DataDirectory {
     /// If it cannot be read.
     pub fn has_log(&self) -> Result<bool, StartError> {
         let failed = || StartError::io(format!("{} cannot be read", self.path().display()));
-        if read_file(&*self.disk, &self.layout.checkpoint()).map_err(failed())?.is_some() {
+        if read_file(&*self.disk, &self.layout.checkpoint())
+            .map_err(failed())?
+            .is_some()
+        {
             return Ok(true);
         }
         match self.disk.list(&self.layout.log()) {
@@ -98,24 +113,29 @@ impl DataDirectory {
 /// If the file is there and cannot be read.
 pub fn read_key(disk: &dyn Disk, root: &Path, name: &str) -> Result<Option<Vec<u8>>, StartError> {
     let path: PathBuf = Layout::new(root).keys().join(name);
-    read_file(disk, &path).map_err(StartError::io(format!("the key {} cannot be read", path.display())))
+    read_file(disk, &path).map_err(StartError::io(format!(
+        "the key {} cannot be read",
+        path.display()
+    )))
 }
 
 /// Keeps a key, as [`DataDirectory::write_key`] does, for the process that has the directory.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_key(
-    disk: &dyn Disk,
-    root: &Path,
-    name: &str,
-    bytes: &[u8],
-) -> Result<(), StartError> {
+pub fn write_key(disk: &dyn Disk, root: &Path, name: &str, bytes: &[u8]) -> Result<(), StartError> {
     let failed = || StartError::io(format!("the key {name} cannot be kept"));
     let keys = Layout::new(root).keys();
     disk.create_directory(&keys).map_err(failed())?;
-    disk.sync_directory(root, SyncPoint::KeysDirectory).map_err(failed())?;
-    replace_file(disk, &keys.join(name), bytes, SyncPoint::KeyFile, SyncPoint::KeyName)
-        .map_err(io::Error::from)
-        .map_err(failed())
+    disk.sync_directory(root, SyncPoint::KeysDirectory)
+        .map_err(failed())?;
+    replace_file(
+        disk,
+        &keys.join(name),
+        bytes,
+        SyncPoint::KeyFile,
+        SyncPoint::KeyName,
+    )
+    .map_err(io::Error::from)
+    .map_err(failed())
 }

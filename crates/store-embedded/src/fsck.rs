@@ -10,7 +10,9 @@ use audittrail_entry::KeyRing;
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
 
 use crate::disk::Disk;
-use crate::format::{BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain, decode_record};
+use crate::format::{
+    BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain, decode_record,
+};
 use crate::layout::Layout;
 use crate::locations::{Location, Locations, ROW_LEN};
 use crate::start::{Identity, StartError, list_segments, read_checkpoint, read_header};
@@ -134,7 +136,13 @@ impl<'i> Checker<'i> {
                 report.checkpoint = Some(kept.head);
                 expected.push((kept.head, "the checkpoint in the directory"));
             }
-            Ok(None) => push(&mut report, "checkpoint", None, None, "there is none".to_owned()),
+            Ok(None) => push(
+                &mut report,
+                "checkpoint",
+                None,
+                None,
+                "there is none".to_owned(),
+            ),
             Err(StartError::Refused(why)) => push(&mut report, "checkpoint", None, None, why),
             Err(error) => return Err(error),
         }
@@ -187,7 +195,10 @@ impl<'i> Checker<'i> {
             }
             self.batch(file, offset, &header, &locations)?;
             at = offset + header.len();
-            progress(self.edge.size(), self.checkpoint_size().max(self.edge.size()));
+            progress(
+                self.edge.size(),
+                self.checkpoint_size().max(self.edge.size()),
+            );
         }
         if at < file.len {
             if last && self.edge.size() >= self.checkpoint_size() {
@@ -254,7 +265,10 @@ impl<'i> Checker<'i> {
         locations: &Locations,
     ) -> io::Result<()> {
         if header.first_index < self.edge.size() {
-            let what = format!("the batch stands twice: it begins at {}", header.first_index);
+            let what = format!(
+                "the batch stands twice: it begins at {}",
+                header.first_index
+            );
             self.found(&file.name, Some(offset), Some(header.first_index), what);
             return Ok(());
         }
@@ -262,7 +276,10 @@ impl<'i> Checker<'i> {
         if header.before != chain(&self.edge.head()) && !self.diverged {
             self.diverge(file, offset, "the batch does not continue the one before");
         }
-        let records = file.read(offset + BATCH_HEADER_LEN as u64, u64::from(header.records_len))?;
+        let records = file.read(
+            offset + BATCH_HEADER_LEN as u64,
+            u64::from(header.records_len),
+        )?;
         let mut at = 0;
         for index in header.first_index..header.head.size {
             let place = offset + (BATCH_HEADER_LEN + at) as u64;
@@ -277,7 +294,11 @@ impl<'i> Checker<'i> {
         }
         self.skip_to(header.head.size, &file.name, offset);
         if self.edge.head() != header.head && !self.diverged {
-            self.diverge(file, offset, "the batch's entries do not give the root it records");
+            self.diverge(
+                file,
+                offset,
+                "the batch's entries do not give the root it records",
+            );
         }
         Ok(())
     }
@@ -353,8 +374,15 @@ impl<'i> Checker<'i> {
             return;
         }
         let id = id_of(frame.leaf(bytes));
-        let expected = Location { id, offset: place, len: frame.len() as u32 };
-        let stored = locations.read(index..index + 1).ok().and_then(|rows| rows[0]);
+        let expected = Location {
+            id,
+            offset: place,
+            len: frame.len() as u32,
+        };
+        let stored = locations
+            .read(index..index + 1)
+            .ok()
+            .and_then(|rows| rows[0]);
         if stored != Some(expected) && !id.is_nil() {
             let name = format!("locations/{:020}.loc", file.first_index);
             let offset = (index - file.first_index) * ROW_LEN as u64;
@@ -424,6 +452,11 @@ fn push(
 ) {
     report.found += 1;
     if report.findings.len() < FINDINGS_KEPT {
-        report.findings.push(Finding { file: file.to_owned(), offset, index, what });
+        report.findings.push(Finding {
+            file: file.to_owned(),
+            offset,
+            index,
+            what,
+        });
     }
 }

@@ -17,7 +17,8 @@ pub(crate) struct IdTable {
 impl IdTable {
     pub(crate) fn insert(&mut self, id: &Uuid, index: u64) {
         let hash = self.hasher.hash_one(id.as_bytes());
-        self.table.insert_unique(hash, (hash, index), |(hash, _)| *hash);
+        self.table
+            .insert_unique(hash, (hash, index), |(hash, _)| *hash);
     }
 
     pub(crate) fn reserve(&mut self, additional: usize) {

@@ -26,7 +26,11 @@ pub(crate) struct Location {
 
 impl Location {
     /// For a record that cannot be found.
-    pub(crate) const UNKNOWN: Self = Self { id: Uuid::nil(), offset: 0, len: 0 };
+    pub(crate) const UNKNOWN: Self = Self {
+        id: Uuid::nil(),
+        offset: 0,
+        len: 0,
+    };
 
     pub(crate) fn is_known(&self) -> bool {
         self.len > 0
@@ -88,7 +92,9 @@ impl Locations {
 
     /// Adds the rows of the next records.
     pub(crate) fn push(&self, locations: impl IntoIterator<Item = Location>) {
-        let rows = (self.end()..).zip(locations).map(|(index, row)| row.encode(index));
+        let rows = (self.end()..)
+            .zip(locations)
+            .map(|(index, row)| row.encode(index));
         self.rows.push(rows.collect::<Vec<_>>());
     }
 
@@ -98,13 +104,17 @@ impl Locations {
 
     /// The rows of some records of this segment; `None` for one that fails its checksum.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<Option<Location>>> {
-        let (Some(start), Some(end)) =
-            (range.start.checked_sub(self.first_index), range.end.checked_sub(self.first_index))
-        else {
+        let (Some(start), Some(end)) = (
+            range.start.checked_sub(self.first_index),
+            range.end.checked_sub(self.first_index),
+        ) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let rows = self.rows.read(start..end)?;
-        Ok(range.zip(&rows).map(|(index, row)| Location::decode(index, row)).collect())
+        Ok(range
+            .zip(&rows)
+            .map(|(index, row)| Location::decode(index, row))
+            .collect())
     }
 
     pub(crate) fn pending(&self) -> usize {

@@ -29,14 +29,15 @@ pub(crate) fn load_locations(
     let mut rebuilt = 0;
     ids.reserve(usize::try_from(size).unwrap_or(0));
     for (position, file) in files.iter().enumerate() {
-        let next = files.get(position + 1).map_or(u64::MAX, |next| next.first_index);
+        let next = files
+            .get(position + 1)
+            .map_or(u64::MAX, |next| next.first_index);
         let end = next.min(size);
         if file.first_index >= end {
             continue;
         }
         let failed = || StartError::io(format!("the locations of {} cannot be used", file.name));
-        let locations =
-            Locations::open(&**disk, layout, file.first_index, end).map_err(failed())?;
+        let locations = Locations::open(&**disk, layout, file.first_index, end).map_err(failed())?;
         let rows = match read_all(&locations, file.first_index, end) {
             Some(rows) => rows,
             None => {
@@ -87,7 +88,9 @@ pub(crate) fn rebuild_tree(
     while edge.size() < head.size {
         let stored = segments
             .scan(edge.size()..head.size, SCAN_BYTES)
-            .map_err(StartError::io("the log cannot be read to make the tree anew"))?;
+            .map_err(StartError::io(
+                "the log cannot be read to make the tree anew",
+            ))?;
         let mut leaves = Vec::with_capacity(stored.len());
         let mut nodes = Vec::new();
         for one in stored {
@@ -106,7 +109,8 @@ pub(crate) fn rebuild_tree(
             leaves.push(leaf);
         }
         tree.push(leaves, &nodes);
-        tree.flush(disk).map_err(StartError::io("the tree cannot be written"))?;
+        tree.flush(disk)
+            .map_err(StartError::io("the tree cannot be written"))?;
     }
     if edge.head() == *head {
         return Ok(edge);

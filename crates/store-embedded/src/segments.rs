@@ -46,7 +46,11 @@ impl Segment {
     }
 
     fn damage(&self, offset: u64, what: &dyn std::fmt::Display) -> Damage {
-        let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let name = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
         Damage(format!("log/{name} at offset {offset}: {what}"))
     }
 
@@ -58,7 +62,10 @@ impl Segment {
         while let Some((index, location)) = rows.next() {
             let Some(location) = location.filter(Location::is_known) else {
                 let damage = self.damage(0, &"the record's place is not known");
-                into.push(Stored { index, record: Err(damage) });
+                into.push(Stored {
+                    index,
+                    record: Err(damage),
+                });
                 continue;
             };
             // Neighbours are read together as long as their places make sense.
@@ -66,7 +73,8 @@ impl Segment {
             let mut end = location.offset.saturating_add(u64::from(location.len));
             while let Some((next, Some(row))) = rows.peek().copied() {
                 let row_end = row.offset.saturating_add(u64::from(row.len));
-                let near = row.is_known() && row.offset >= end && row_end - location.offset <= READ_BYTES;
+                let near =
+                    row.is_known() && row.offset >= end && row_end - location.offset <= READ_BYTES;
                 if !near {
                     break;
                 }
@@ -100,7 +108,10 @@ impl Segment {
             buffer.resize((end - start) as usize, 0);
             self.log.read_at(buffer, start)
         } else {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends before the record does"))
+            Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file ends before the record does",
+            ))
         };
         for (index, location) in records {
             let record = match &outcome {
@@ -111,7 +122,10 @@ impl Segment {
                     decode_record(*index, bytes).map_err(|e| self.damage(location.offset, &e))
                 }
             };
-            into.push(Stored { index: *index, record });
+            into.push(Stored {
+                index: *index,
+                record,
+            });
         }
     }
 }
@@ -165,11 +179,16 @@ impl Segments {
         let (first, end) = {
             let first_indices = read(&self.first_indices);
             let after = first_indices.partition_point(|first| *first <= index);
-            let first = after.checked_sub(1).and_then(|at| first_indices.get(at).copied());
+            let first = after
+                .checked_sub(1)
+                .and_then(|at| first_indices.get(at).copied());
             let end = first_indices.get(after).copied().unwrap_or(u64::MAX);
             (first.ok_or(io::ErrorKind::NotFound)?, end)
         };
-        if let Some(segment) = read(&self.recent).iter().find(|one| one.first_index == first) {
+        if let Some(segment) = read(&self.recent)
+            .iter()
+            .find(|one| one.first_index == first)
+        {
             return Ok((Arc::clone(segment), end));
         }
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,13 +232,22 @@ impl Segments {
     /// Where a record is and what its id is, if its row is sound.
     pub(crate) fn location(&self, index: u64) -> io::Result<Option<Location>> {
         let (segment, _) = self.holding(index)?;
-        Ok(segment.locations.read(index..index + 1)?.into_iter().next().flatten())
+        Ok(segment
+            .locations
+            .read(index..index + 1)?
+            .into_iter()
+            .next()
+            .flatten())
     }
 }
 
 fn size_bytes(stored: &Stored) -> usize {
     stored.record.as_ref().map_or(0, |record| {
-        record.leaf.len() + record.sealed.as_ref().map_or(0, |sealed| sealed.bytes.len())
+        record.leaf.len()
+            + record
+                .sealed
+                .as_ref()
+                .map_or(0, |sealed| sealed.bytes.len())
     })
 }
 

@@ -91,7 +91,9 @@ pub(crate) fn start(
 
     // 1. The checkpoint is the one thing that the files cannot vouch for themselves.
     let checkpoint = read_checkpoint(&**disk, layout, identity)?;
-    let kept_head = checkpoint.as_ref().map_or(TreeHead::EMPTY, |kept| kept.head);
+    let kept_head = checkpoint
+        .as_ref()
+        .map_or(TreeHead::EMPTY, |kept| kept.head);
     let files = list_segments(&**disk, layout)?;
     if checkpoint.is_none() && !files.is_empty() {
         return Err(StartError::Refused(format!(
@@ -102,7 +104,10 @@ pub(crate) fn start(
     }
     check_headers(&files, identity, &kept_head)?;
     let from = find_checkpoint_end(&**disk, layout, &files, &kept_head)?;
-    for pair in files.windows(2).filter(|pair| pair[1].first_index <= kept_head.size) {
+    for pair in files
+        .windows(2)
+        .filter(|pair| pair[1].first_index <= kept_head.size)
+    {
         check_contiguous(&**disk, layout, &pair[0], pair[1].first_index)?;
     }
 
@@ -114,7 +119,9 @@ pub(crate) fn start(
     let segments = Segments::new(Arc::clone(disk), layout.clone(), closed);
     let tree = Tree::open(&**disk, layout, kept_head.size)
         .map_err(StartError::io("the tree cannot be opened"))?;
-    let stored = tree.edge(kept_head.size).filter(|edge| edge.head() == kept_head);
+    let stored = tree
+        .edge(kept_head.size)
+        .filter(|edge| edge.head() == kept_head);
     let edge = match stored.filter(|_| tree.is_complete(kept_head.size)) {
         Some(edge) => edge,
         None => {
@@ -125,7 +132,9 @@ pub(crate) fn start(
 
     // 3 to 5. What lies beyond the checkpoint.
     tree.truncate(kept_head.size);
-    let replayed = replay(disk, layout, &files, from, edge, &tree, &segments, &mut ids, now)?;
+    let replayed = replay(
+        disk, layout, &files, from, edge, &tree, &segments, &mut ids, now,
+    )?;
     report.cut = replayed.cut;
     report.size = replayed.edge.size();
     report.beyond_checkpoint = report.size - kept_head.size;
@@ -142,9 +151,17 @@ pub(crate) fn start(
 }
 
 fn make_directories(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
-    for directory in [layout.log(), layout.tree(), layout.locations(), layout.keys()] {
+    for directory in [
+        layout.log(),
+        layout.tree(),
+        layout.locations(),
+        layout.keys(),
+    ] {
         disk.create_directory(&directory)
-            .map_err(StartError::io(format!("{} cannot be made", directory.display())))?;
+            .map_err(StartError::io(format!(
+                "{} cannot be made",
+                directory.display()
+            )))?;
     }
     disk.sync_directory(layout.root(), SyncPoint::Subdirectories)
         .map_err(StartError::io("the data directory cannot be synced"))
@@ -174,7 +191,10 @@ pub(crate) fn read_checkpoint(
         )));
     }
     let note = String::from_utf8(note).map_err(|error| refused(&error))?;
-    Ok(Some(KeptCheckpoint { head: checkpoint.head, note }))
+    Ok(Some(KeptCheckpoint {
+        head: checkpoint.head,
+        note,
+    }))
 }
 
 /// The segments in order of their first index.
@@ -182,16 +202,31 @@ pub(crate) fn list_segments(
     disk: &dyn Disk,
     layout: &Layout,
 ) -> Result<Vec<SegmentFile>, StartError> {
-    let names = disk.list(&layout.log()).map_err(StartError::io("the log cannot be listed"))?;
+    let names = disk
+        .list(&layout.log())
+        .map_err(StartError::io("the log cannot be listed"))?;
     let mut files = Vec::new();
     for name in names {
-        let Some(first_index) = parse_segment_name(&name) else { continue };
+        let Some(first_index) = parse_segment_name(&name) else {
+            continue;
+        };
         let what = || format!("log/{name} cannot be opened");
         let file = disk
             .open(&layout.segment(first_index), Mode::Read)
-            .map_err(|source| StartError::Io { what: what(), source })?;
-        let len = file.len().map_err(|source| StartError::Io { what: what(), source })?;
-        files.push(SegmentFile { first_index, name: format!("log/{name}"), file, len });
+            .map_err(|source| StartError::Io {
+                what: what(),
+                source,
+            })?;
+        let len = file.len().map_err(|source| StartError::Io {
+            what: what(),
+            source,
+        })?;
+        files.push(SegmentFile {
+            first_index,
+            name: format!("log/{name}"),
+            file,
+            len,
+        });
     }
     files.sort_by_key(|file| file.first_index);
     Ok(files)
@@ -218,7 +253,10 @@ fn check_headers(
                 return refused(&"it belongs to another log");
             }
             Ok(header) if header.before.size != segment.first_index => {
-                return refused(&format!("it was renamed: it begins at {}", header.before.size));
+                return refused(&format!(
+                    "it was renamed: it begins at {}",
+                    header.before.size
+                ));
             }
             Err(why) if segment.first_index >= kept.size || !why.damaged => {
                 return refused(&why.message);
@@ -238,7 +276,10 @@ pub(crate) struct BadHeader {
 pub(crate) fn read_header(segment: &SegmentFile) -> Result<SegmentHeader, BadHeader> {
     let bytes = segment
         .read(0, SEGMENT_HEADER_LEN as u64)
-        .map_err(|error| BadHeader { damaged: true, message: error.to_string() })?;
+        .map_err(|error| BadHeader {
+            damaged: true,
+            message: error.to_string(),
+        })?;
     let bytes: [u8; SEGMENT_HEADER_LEN] = bytes.try_into().unwrap_or([0; SEGMENT_HEADER_LEN]);
     SegmentHeader::decode(&bytes).map_err(|error| BadHeader {
         damaged: error == crate::format::SegmentHeaderError::Damaged,
@@ -268,7 +309,10 @@ fn find_checkpoint_end(
     };
     let Some(first) = files.first() else {
         return if kept.size == 0 {
-            Ok(From { position: 0, offset: 0 })
+            Ok(From {
+                position: 0,
+                offset: 0,
+            })
         } else {
             short("there is no segment")
         };
@@ -277,11 +321,16 @@ fn find_checkpoint_end(
         return short(&format!("its first segment is {}", first.name));
     }
     // A segment that begins at the checkpoint's size lies beyond it as a whole.
-    let position = files.partition_point(|file| file.first_index < kept.size).saturating_sub(1);
+    let position = files
+        .partition_point(|file| file.first_index < kept.size)
+        .saturating_sub(1);
     let segment = &files[position];
     match boundary(disk, layout, segment, kept.size)? {
         Some(offset) => Ok(From { position, offset }),
-        None => short(&format!("{} ends before, or is damaged there", segment.name)),
+        None => short(&format!(
+            "{} ends before, or is damaged there",
+            segment.name
+        )),
     }
 }
 
@@ -298,10 +347,15 @@ fn boundary(
     }
     let look = || -> io::Result<Option<u64>> {
         let locations = Locations::open(disk, layout, segment.first_index, size)?;
-        let row = locations.read(size - 1..size).ok().and_then(|rows| rows.into_iter().next());
+        let row = locations
+            .read(size - 1..size)
+            .ok()
+            .and_then(|rows| rows.into_iter().next());
         if let Some(Some(row)) = row {
             let end = row.offset.saturating_add(u64::from(row.len));
-            let confirmed = segment.header_at(end)?.is_some_and(|next| next.first_index == size);
+            let confirmed = segment
+                .header_at(end)?
+                .is_some_and(|next| next.first_index == size);
             if row.is_known() && (confirmed || end == segment.len) {
                 return Ok(Some(end));
             }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, Collector, CommitError, KeptCheckpoint, Page, Query, Store, StoreError,
-    StoreErrorKind, Stored,
+    Batch, Collector, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind,
+    Stored,
 };
 use uuid::Uuid;
 
@@ -34,7 +34,9 @@ pub struct Options {
 impl Default for Options {
     /// 256 MiB a segment.
     fn default() -> Self {
-        Self { segment_bytes: 256 << 20 }
+        Self {
+            segment_bytes: 256 << 20,
+        }
     }
 }
 
@@ -102,7 +104,13 @@ impl EmbeddedStore {
             writer: Mutex::new(writer),
             _directory: directory,
         };
-        Ok((Self { shared: Arc::new(shared), offload }, started.report))
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+                offload,
+            },
+            started.report,
+        ))
     }
 
     async fn read<T: Send + 'static>(
@@ -136,18 +144,31 @@ impl Shared {
     }
 
     pub(crate) fn set_checkpoint(&self, checkpoint: KeptCheckpoint) {
-        *self.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+        *self
+            .checkpoint
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
     }
 
     pub(crate) fn kept_checkpoint(&self) -> Option<KeptCheckpoint> {
-        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.checkpoint
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn find(&self, id: &Uuid) -> io::Result<Option<u64>> {
-        let candidates =
-            self.ids.read().unwrap_or_else(PoisonError::into_inner).candidates(id);
+        let candidates = self
+            .ids
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .candidates(id);
         for index in candidates {
-            if self.segments.location(index)?.is_some_and(|location| location.id == *id) {
+            if self
+                .segments
+                .location(index)?
+                .is_some_and(|location| location.id == *id)
+            {
                 return Ok(Some(index));
             }
         }
@@ -157,7 +178,11 @@ impl Shared {
     fn search(&self, query: &Query) -> io::Result<Page> {
         let mut collector = Collector::new(query);
         let end = self.head().size.min(query.size);
-        let end = query.filter.index.to.map_or(end, |to| end.min(to.saturating_add(1)));
+        let end = query
+            .filter
+            .index
+            .to
+            .map_or(end, |to| end.min(to.saturating_add(1)));
         let mut next = query.filter.index.from.unwrap_or(0);
         while next < end {
             for stored in self.segments.scan(next..end, SCAN_BYTES)? {
@@ -201,24 +226,38 @@ impl Store for EmbeddedStore {
     }
 
     async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
-        let found = ids.iter().map(|id| self.shared.find(id)).collect::<io::Result<_>>();
+        let found = ids
+            .iter()
+            .map(|id| self.shared.find(id))
+            .collect::<io::Result<_>>();
         found.map_err(|error| {
-            StoreError::caused(StoreErrorKind::Unavailable, "ids cannot be looked up", error)
+            StoreError::caused(
+                StoreErrorKind::Unavailable,
+                "ids cannot be looked up",
+                error,
+            )
         })
     }
 
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
         let size = self.shared.head().size;
         if let Some(index) = indices.iter().find(|index| **index >= size) {
-            return Err(invalid(format!("index {index} is not below the log's size {size}")));
+            return Err(invalid(format!(
+                "index {index} is not below the log's size {size}"
+            )));
         }
         let indices = indices.to_vec();
         self.read("records cannot be read", move |shared| {
             let mut stored = Vec::with_capacity(indices.len());
             let mut rest = indices.as_slice();
             while let Some((first, _)) = rest.split_first() {
-                let run = (*first..).zip(rest).take_while(|(want, have)| want == *have).count();
-                shared.segments.read(*first..*first + run as u64, &mut stored)?;
+                let run = (*first..)
+                    .zip(rest)
+                    .take_while(|(want, have)| want == *have)
+                    .count();
+                shared
+                    .segments
+                    .read(*first..*first + run as u64, &mut stored)?;
                 rest = &rest[run..];
             }
             Ok(stored)
@@ -229,19 +268,30 @@ impl Store for EmbeddedStore {
     async fn scan(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Stored>, StoreError> {
         let size = self.shared.head().size;
         if range.end > size {
-            return Err(invalid(format!("index {} is not below the log's size {size}", range.end)));
+            return Err(invalid(format!(
+                "index {} is not below the log's size {size}",
+                range.end
+            )));
         }
-        self.read("the log cannot be read", move |shared| shared.segments.scan(range, max_bytes))
-            .await
+        self.read("the log cannot be read", move |shared| {
+            shared.segments.scan(range, max_bytes)
+        })
+        .await
     }
 
     async fn search(&self, query: &Query) -> Result<Page, StoreError> {
         let query = query.clone();
-        self.read("the log cannot be searched", move |shared| shared.search(&query)).await
+        self.read("the log cannot be searched", move |shared| {
+            shared.search(&query)
+        })
+        .await
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        self.read("the tree cannot be read", move |shared| shared.tree.hashes(level, range)).await
+        self.read("the tree cannot be read", move |shared| {
+            shared.tree.hashes(level, range)
+        })
+        .await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

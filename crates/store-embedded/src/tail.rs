@@ -33,7 +33,10 @@ struct Bad {
 }
 
 /// Steps 3, 4 and 5 of a start.
-#[expect(clippy::too_many_arguments, reason = "the parts of a store that is being put together")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a store that is being put together"
+)]
 pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
@@ -46,7 +49,12 @@ pub(crate) fn replay(
     now: Timestamp,
 ) -> Result<Replayed, StartError> {
     let checkpoint_size = edge.size();
-    let mut replayed = Replayed { edge, active: None, end: 0, cut: None };
+    let mut replayed = Replayed {
+        edge,
+        active: None,
+        end: 0,
+        cut: None,
+    };
     for (position, file) in files.iter().enumerate().skip(from.position) {
         let start = if position == from.position {
             from.offset
@@ -59,7 +67,13 @@ pub(crate) fn replay(
             .map_err(StartError::io(format!("{} cannot be opened", file.name)))?;
         segment.locations.truncate(known);
         let segment = Arc::new(segment);
-        let mut tail = Tail { file, segment: &segment, tree, ids, edge: &mut replayed.edge };
+        let mut tail = Tail {
+            file,
+            segment: &segment,
+            tree,
+            ids,
+            edge: &mut replayed.edge,
+        };
         let (end, bad) = tail.read_from(start)?;
         if let Some(bad) = bad {
             refuse_if_damage(&files[position..], &bad)?;
@@ -72,7 +86,10 @@ pub(crate) fn replay(
     // A life before this one may have made files whose names its syncs did not reach.
     for directory in [layout.log(), layout.tree(), layout.locations()] {
         disk.sync_directory(&directory, SyncPoint::StartDirectories)
-            .map_err(StartError::io(format!("{} cannot be synced", directory.display())))?;
+            .map_err(StartError::io(format!(
+                "{} cannot be synced",
+                directory.display()
+            )))?;
     }
     Ok(replayed)
 }
@@ -97,7 +114,11 @@ impl Tail<'_> {
             match found {
                 BatchAt::End => return Ok((offset, None)),
                 BatchAt::Bad(why) => return Ok((offset, Some(Bad { offset, why }))),
-                BatchAt::Good { header, records, frames } => {
+                BatchAt::Good {
+                    header,
+                    records,
+                    frames,
+                } => {
                     self.take_in(offset, &header, &records, &frames)?;
                     offset += header.len();
                 }
@@ -145,7 +166,9 @@ impl Tail<'_> {
             at += frame.len();
         }
         if self.edge.head() != header.head {
-            return Err(refused("the batch's entries do not give the root it records"));
+            return Err(refused(
+                "the batch's entries do not give the root it records",
+            ));
         }
         for (index, location) in (header.first_index..).zip(&locations) {
             self.ids.insert(&location.id, index);
@@ -204,13 +227,16 @@ fn cut_off(
     let cut = disk.open(&path, Mode::Replace).map_err(failed())?;
     let mut at = bad.offset;
     while at < file.len {
-        let bytes = file.read(at, (file.len - at).min(REWRITE_BYTES)).map_err(failed())?;
+        let bytes = file
+            .read(at, (file.len - at).min(REWRITE_BYTES))
+            .map_err(failed())?;
         cut.write_at(&bytes, at - bad.offset).map_err(failed())?;
         at += bytes.len() as u64;
     }
     // A crash up to here leaves the torn end in place, and the next start cuts it again.
     cut.sync_data(SyncPoint::CutFile).map_err(failed())?;
-    disk.sync_directory(&layout.log(), SyncPoint::CutDirectory).map_err(failed())?;
+    disk.sync_directory(&layout.log(), SyncPoint::CutDirectory)
+        .map_err(failed())?;
     segment.log.set_len(bad.offset).map_err(failed())?;
     // A crash up to here brings the torn end back. Later, with a segment begun behind this
     // one, that would look like damage.
@@ -228,19 +254,16 @@ fn cut_off(
 
 /// What can be read may be in the page cache only: after a sync that failed, pages count as
 /// clean though they never reached the disk. Written again, they are dirty again.
-fn rewrite(
-    file: &SegmentFile,
-    segment: &Segment,
-    start: u64,
-    end: u64,
-) -> Result<(), StartError> {
+fn rewrite(file: &SegmentFile, segment: &Segment, start: u64, end: u64) -> Result<(), StartError> {
     if start >= end {
         return Ok(());
     }
     let failed = || StartError::io(format!("{} cannot be made durable", file.name));
     let mut at = start;
     while at < end {
-        let bytes = file.read(at, (end - at).min(REWRITE_BYTES)).map_err(failed())?;
+        let bytes = file
+            .read(at, (end - at).min(REWRITE_BYTES))
+            .map_err(failed())?;
         segment.log.write_at(&bytes, at).map_err(failed())?;
         at += bytes.len() as u64;
     }

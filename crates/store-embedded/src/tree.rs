@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Range;
 
-use audittrail_merkle::{Edge, Hash, TileId, edge_from_tiles, right_edge_tiles, TILE_WIDTH};
+use audittrail_merkle::{Edge, Hash, TILE_WIDTH, TileId, edge_from_tiles, right_edge_tiles};
 use audittrail_store::Node;
 
 use crate::appended::Appended;
@@ -39,7 +39,9 @@ impl Tree {
             .into_iter()
             .map(|id: TileId| {
                 let start = id.index * TILE_WIDTH;
-                let hashes = self.hashes(8 * id.level, start..start + u64::from(id.width)).ok()?;
+                let hashes = self
+                    .hashes(8 * id.level, start..start + u64::from(id.width))
+                    .ok()?;
                 Some((id, hashes))
             })
             .collect::<Option<std::collections::HashMap<_, _>>>()?;
@@ -48,7 +50,9 @@ impl Tree {
 
     /// Whether every hash of a tree of that size is there.
     pub(crate) fn is_complete(&self, size: u64) -> bool {
-        (0..LEVELS).zip(&self.levels).all(|(level, rows)| rows.len() >= nodes_at(size, level))
+        (0..LEVELS)
+            .zip(&self.levels)
+            .all(|(level, rows)| rows.len() >= nodes_at(size, level))
     }
 
     pub(crate) fn hashes(&self, level: u8, range: Range<u64>) -> io::Result<Vec<Hash>> {

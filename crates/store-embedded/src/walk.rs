@@ -17,7 +17,11 @@ const SEARCH_BYTES: usize = 1 << 20;
 /// What stands at an offset where a batch could begin.
 pub(crate) enum BatchAt {
     /// A batch whose every checksum holds.
-    Good { header: BatchHeader, records: Vec<u8>, frames: Vec<RecordFrame> },
+    Good {
+        header: BatchHeader,
+        records: Vec<u8>,
+        frames: Vec<RecordFrame>,
+    },
     /// Something else.
     Bad(&'static str),
     /// The end of the file.
@@ -50,7 +54,10 @@ impl SegmentFile {
     }
 
     fn records_of(&self, offset: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
-        self.read(offset + BATCH_HEADER_LEN as u64, u64::from(header.records_len))
+        self.read(
+            offset + BATCH_HEADER_LEN as u64,
+            u64::from(header.records_len),
+        )
     }
 
     pub(crate) fn batch_at(&self, offset: u64) -> io::Result<BatchAt> {
@@ -62,7 +69,11 @@ impl SegmentFile {
         };
         let records = self.records_of(offset, &header)?;
         Ok(match decode_batch(&header, &records) {
-            Ok(frames) => BatchAt::Good { header, records, frames },
+            Ok(frames) => BatchAt::Good {
+                header,
+                records,
+                frames,
+            },
             Err(_) => BatchAt::Bad("a record in the batch fails its checksum"),
         })
     }
@@ -105,7 +116,10 @@ impl SegmentFile {
 
     /// The headers of all batches, skipping what is damaged.
     pub(crate) fn headers(&self) -> Headers<'_> {
-        Headers { segment: self, at: SEGMENT_HEADER_LEN as u64 }
+        Headers {
+            segment: self,
+            at: SEGMENT_HEADER_LEN as u64,
+        }
     }
 
     /// Where the record of index `size` begins or would begin, by the batches' own headers.
@@ -131,11 +145,16 @@ impl SegmentFile {
             if header.first_index < next || header.first_index >= end {
                 continue;
             }
-            locations.resize((header.first_index - self.first_index) as usize, Location::UNKNOWN);
+            locations.resize(
+                (header.first_index - self.first_index) as usize,
+                Location::UNKNOWN,
+            );
             let records = self.records_of(offset, &header)?;
             let mut at = 0;
             for _ in header.first_index..header.head.size.min(end) {
-                let Ok(frame) = RecordFrame::read(&records[at..]) else { break };
+                let Ok(frame) = RecordFrame::read(&records[at..]) else {
+                    break;
+                };
                 locations.push(Location {
                     id: id_of(frame.leaf(&records[at..])),
                     offset: offset + (BATCH_HEADER_LEN + at) as u64,

@@ -94,7 +94,10 @@ impl Shared {
             self.begin_segment(writer, head)?;
         }
         let Some(active) = writer.active.clone() else {
-            return Err(CommitError::new(CommitErrorKind::Fatal, "there is no active segment"));
+            return Err(CommitError::new(
+                CommitErrorKind::Fatal,
+                "there is no active segment",
+            ));
         };
         let offset = writer.end;
         // A crash here leaves any part of the batch, or nothing: a start finds no whole batch
@@ -133,19 +136,34 @@ impl Shared {
         const WHAT: &str = "a new segment could not be made";
         let temporary = self.layout.new_segment();
         let path = self.layout.segment(head.size);
-        let header = SegmentHeader { before: *head, origin: self.origin_hash };
-        let file = self.disk.open(&temporary, Mode::Replace).map_err(|e| refused(WHAT, e))?;
-        file.write_at(&header.encode(), 0).map_err(|error| refused(WHAT, error))?;
+        let header = SegmentHeader {
+            before: *head,
+            origin: self.origin_hash,
+        };
+        let file = self
+            .disk
+            .open(&temporary, Mode::Replace)
+            .map_err(|e| refused(WHAT, e))?;
+        file.write_at(&header.encode(), 0)
+            .map_err(|error| refused(WHAT, error))?;
         let locations = Locations::open(&*self.disk, &self.layout, head.size, head.size);
         let locations = locations.map_err(|error| refused(WHAT, error))?;
         // A crash up to here leaves a temporary file that the next start removes.
-        file.sync_data(SyncPoint::SegmentHeader).map_err(|error| writer.fatal(WHAT, error))?;
+        file.sync_data(SyncPoint::SegmentHeader)
+            .map_err(|error| writer.fatal(WHAT, error))?;
         // A crash after the rename leaves an empty segment at the end, or none.
-        self.disk.rename(&temporary, &path).map_err(|error| writer.fatal(WHAT, error))?;
+        self.disk
+            .rename(&temporary, &path)
+            .map_err(|error| writer.fatal(WHAT, error))?;
         self.disk
             .sync_directory(&self.layout.log(), SyncPoint::SegmentDirectory)
             .map_err(|error| writer.fatal(WHAT, error))?;
-        let segment = Arc::new(Segment { first_index: head.size, path, log: file, locations });
+        let segment = Arc::new(Segment {
+            first_index: head.size,
+            path,
+            log: file,
+            locations,
+        });
         self.segments.push(Arc::clone(&segment));
         writer.active = Some(segment);
         writer.end = SEGMENT_HEADER_LEN as u64;
@@ -163,13 +181,22 @@ impl Shared {
     ) {
         if let Some(active) = &writer.active {
             let mut at = offset + BATCH_HEADER_LEN as u64;
-            active.locations.push(batch.entries.iter().zip(lengths).map(|(entry, len)| {
-                let location = Location { id: entry.id, offset: at, len: *len };
-                at += u64::from(*len);
-                location
-            }));
+            active
+                .locations
+                .push(batch.entries.iter().zip(lengths).map(|(entry, len)| {
+                    let location = Location {
+                        id: entry.id,
+                        offset: at,
+                        len: *len,
+                    };
+                    at += u64::from(*len);
+                    location
+                }));
         }
-        self.tree.push(batch.entries.iter().map(|entry| entry.leaf_hash), &batch.nodes);
+        self.tree.push(
+            batch.entries.iter().map(|entry| entry.leaf_hash),
+            &batch.nodes,
+        );
         {
             let mut ids = self.ids_mut();
             ids.reserve(batch.entries.len());
@@ -187,12 +214,19 @@ impl Shared {
 
     pub(crate) fn pending(&self) -> usize {
         let locations = self.segments.recent();
-        self.tree.pending() + locations.iter().map(|one| one.locations.pending()).sum::<usize>()
+        self.tree.pending()
+            + locations
+                .iter()
+                .map(|one| one.locations.pending())
+                .sum::<usize>()
     }
 
     pub(crate) fn flush_derived(&self) -> io::Result<()> {
         self.tree.flush(&*self.disk)?;
-        self.segments.recent().iter().try_for_each(|one| one.locations.flush(&*self.disk))
+        self.segments
+            .recent()
+            .iter()
+            .try_for_each(|one| one.locations.flush(&*self.disk))
     }
 
     fn sync_derived(&self) -> io::Result<()> {
@@ -203,7 +237,8 @@ impl Shared {
         }
         if unnamed {
             let directory = self.layout.locations();
-            self.disk.sync_directory(&directory, SyncPoint::LocationsDirectory)?;
+            self.disk
+                .sync_directory(&directory, SyncPoint::LocationsDirectory)?;
         }
         Ok(())
     }
@@ -226,7 +261,8 @@ impl Shared {
             let what = "the files derived from the log could not be written";
             StoreError::caused(StoreErrorKind::Unavailable, what, error)
         })?;
-        self.sync_derived().map_err(|error| writer.checkpoint_lost(error))?;
+        self.sync_derived()
+            .map_err(|error| writer.checkpoint_lost(error))?;
         // A crash within leaves this checkpoint or the last one, each whole.
         let (content, name) = (SyncPoint::CheckpointFile, SyncPoint::CheckpointDirectory);
         let path = self.layout.checkpoint();

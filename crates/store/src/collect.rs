@@ -99,7 +99,10 @@ impl<'q> Collector<'q> {
         self.matched += 1;
         let key = match entry {
             Some(entry) => self.query.order.key(entry.open.timestamp, index),
-            None => self.query.order.key(audittrail_entry::Timestamp::from_nanos(i64::MIN), index),
+            None => self
+                .query
+                .order
+                .key(audittrail_entry::Timestamp::from_nanos(i64::MIN), index),
         };
         let mut rank = self.query.order.rank(key);
         if let Start::At(from, direction) = self.query.start {
@@ -128,8 +131,12 @@ impl<'q> Collector<'q> {
     /// The page.
     pub fn finish(self) -> Page {
         let query = self.query;
-        let mut keys: Vec<Key> =
-            self.heap.into_sorted_vec().into_iter().map(|(_, key)| key.0).collect();
+        let mut keys: Vec<Key> = self
+            .heap
+            .into_sorted_vec()
+            .into_iter()
+            .map(|(_, key)| key.0)
+            .collect();
         let beyond = self.candidates > keys.len() as u64;
         let (before, after) = match query.start {
             Start::Skip(skip) => {
@@ -144,12 +151,21 @@ impl<'q> Collector<'q> {
         };
         let count = match query.count {
             CountMode::None => None,
-            CountMode::Exact => Some(Count { value: self.matched, exact: true }),
+            CountMode::Exact => Some(Count {
+                value: self.matched,
+                exact: true,
+            }),
             CountMode::Limited => Some(Count {
                 value: self.matched.min(Count::LIMIT),
                 exact: self.matched <= Count::LIMIT,
             }),
         };
-        Page { keys, count, before, after, damaged: self.damaged }
+        Page {
+            keys,
+            count,
+            before,
+            after,
+            damaged: self.damaged,
+        }
     }
 }

@@ -34,7 +34,9 @@ pub enum CursorError {
     #[error("is not a cursor of this server; start again without it")]
     Malformed,
     /// The filter, the order or the reader is another.
-    #[error("belongs to another query; send it with the filter and order it came with, or start again without it")]
+    #[error(
+        "belongs to another query; send it with the filter and order it came with, or start again without it"
+    )]
     OtherQuery,
     /// It names a size that the log does not have.
     #[error("is ahead of the log; start again without it")]
@@ -43,13 +45,22 @@ pub enum CursorError {
 
 const LENGTH: usize = 35;
 const VERSION: u8 = 1;
-const ORDERS: [Order; 4] =
-    [Order::NewestFirst, Order::OldestFirst, Order::IndexDescending, Order::IndexAscending];
+const ORDERS: [Order; 4] = [
+    Order::NewestFirst,
+    Order::OldestFirst,
+    Order::IndexDescending,
+    Order::IndexAscending,
+];
 
 impl Cursor {
     /// What ties a cursor to a filter and to what the reader may see.
     pub fn fingerprint(filter: &Filter, access: &Access) -> [u8; 8] {
-        let text = format!("{}|{:?}|{:?}", filter.canonical(), access.user_id, access.tenant);
+        let text = format!(
+            "{}|{:?}|{:?}",
+            filter.canonical(),
+            access.user_id,
+            access.tenant
+        );
         let digest = Sha256::digest(text.as_bytes());
         let mut fingerprint = [0; 8];
         fingerprint.copy_from_slice(&digest[..8]);
@@ -58,9 +69,16 @@ impl Cursor {
 
     /// The cursor as text.
     pub fn encode(&self) -> String {
-        let order = ORDERS.iter().position(|order| *order == self.order).unwrap_or(0);
+        let order = ORDERS
+            .iter()
+            .position(|order| *order == self.order)
+            .unwrap_or(0);
         let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.extend([VERSION, order as u8, u8::from(self.direction == Direction::Before)]);
+        bytes.extend([
+            VERSION,
+            order as u8,
+            u8::from(self.direction == Direction::Before),
+        ]);
         bytes.extend(self.fingerprint);
         bytes.extend(self.key.timestamp.to_be_bytes());
         bytes.extend(self.key.index.to_be_bytes());
@@ -78,7 +96,9 @@ impl Cursor {
         fingerprint: [u8; 8],
         head_size: u64,
     ) -> Result<Self, CursorError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError::Malformed)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| CursorError::Malformed)?;
         let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| CursorError::Malformed)?;
         let word = |at: usize| {
             let mut word = [0; 8];
@@ -90,7 +110,9 @@ impl Cursor {
             1 => Direction::Before,
             _ => return Err(CursorError::Malformed),
         };
-        let own_order = *ORDERS.get(usize::from(bytes[1])).ok_or(CursorError::Malformed)?;
+        let own_order = *ORDERS
+            .get(usize::from(bytes[1]))
+            .ok_or(CursorError::Malformed)?;
         if bytes[0] != VERSION {
             return Err(CursorError::Malformed);
         }

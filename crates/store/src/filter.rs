@@ -22,8 +22,13 @@ pub enum Member {
 
 impl Member {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Action, Self::Outcome, Self::Resource, Self::Tenant, Self::UserId];
+    pub const ALL: [Self; 5] = [
+        Self::Action,
+        Self::Outcome,
+        Self::Resource,
+        Self::Tenant,
+        Self::UserId,
+    ];
 
     /// The member's name.
     pub fn as_str(self) -> &'static str {
@@ -65,9 +70,7 @@ impl Test {
         match self {
             Self::Equals(wanted) => text == Some(wanted),
             Self::In(wanted) => text.is_some_and(|text| wanted.iter().any(|one| one == text)),
-            Self::NotIn(unwanted) => {
-                text.is_none_or(|text| unwanted.iter().all(|one| one != text))
-            }
+            Self::NotIn(unwanted) => text.is_none_or(|text| unwanted.iter().all(|one| one != text)),
         }
     }
 }
@@ -83,7 +86,10 @@ pub struct Window<T> {
 
 impl<T> Default for Window<T> {
     fn default() -> Self {
-        Self { from: None, to: None }
+        Self {
+            from: None,
+            to: None,
+        }
     }
 }
 
@@ -173,7 +179,12 @@ impl Filter {
             && self.index.contains(index)
             && self.timestamp.contains(entry.open.timestamp.nanos())
             && self.received.contains(entry.open.received_at.nanos())
-            && self.texts.iter().all(|(member, test)| test.holds(member.of(entry)))
-            && self.source_ip.is_none_or(|block| source_ip().is_some_and(|ip| block.contains(ip)))
+            && self
+                .texts
+                .iter()
+                .all(|(member, test)| test.holds(member.of(entry)))
+            && self
+                .source_ip
+                .is_none_or(|block| source_ip().is_some_and(|ip| block.contains(ip)))
     }
 }

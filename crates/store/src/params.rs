@@ -16,8 +16,14 @@ pub struct ParameterError {
     pub detail: String,
 }
 
-const BOUNDS: [&str; 6] =
-    ["start_time", "end_time", "received_from", "received_to", "index_from", "index_to"];
+const BOUNDS: [&str; 6] = [
+    "start_time",
+    "end_time",
+    "received_from",
+    "received_to",
+    "index_from",
+    "index_to",
+];
 
 impl Filter {
     /// Whether a parameter of this name belongs to the filter.
@@ -42,11 +48,16 @@ impl Filter {
             let outcome = if seen.insert(name) {
                 filter.set(name, value)
             } else {
-                Err("is given twice; give it once, or use the __in form for several values"
-                    .to_owned())
+                Err(
+                    "is given twice; give it once, or use the __in form for several values"
+                        .to_owned(),
+                )
             };
             if let Err(detail) = outcome {
-                errors.push(ParameterError { parameter: name.to_owned(), detail });
+                errors.push(ParameterError {
+                    parameter: name.to_owned(),
+                    detail,
+                });
             }
         }
         if !errors.is_empty() {
@@ -80,9 +91,11 @@ impl Filter {
             }
             "verified" if value == "false" => self.failed = true,
             "verified" => {
-                return Err("takes only false, which lists the entries known to have failed \
+                return Err(
+                    "takes only false, which lists the entries known to have failed \
                             verification; leave it out otherwise"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             _ => return Err("is not a filter; docs/api.md lists them".to_owned()),
         }
@@ -144,9 +157,11 @@ fn values(member: Member, list: &str) -> Result<Vec<String>, String> {
         match c {
             '\\' => match chars.next() {
                 Some(escaped @ (',' | '\\')) => current.push(escaped),
-                _ => return Err("has a stray backslash; write \\, for a comma, \\\\ for a \
+                _ => {
+                    return Err("has a stray backslash; write \\, for a comma, \\\\ for a \
                                  backslash"
-                    .to_owned()),
+                        .to_owned());
+                }
             },
             ',' => values.push(one_value(member, &std::mem::take(&mut current))?),
             c => current.push(c),

@@ -34,9 +34,14 @@ impl Order {
 
     /// The order of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::NewestFirst, Self::OldestFirst, Self::IndexDescending, Self::IndexAscending]
-            .into_iter()
-            .find(|order| order.as_str() == text)
+        [
+            Self::NewestFirst,
+            Self::OldestFirst,
+            Self::IndexDescending,
+            Self::IndexAscending,
+        ]
+        .into_iter()
+        .find(|order| order.as_str() == text)
     }
 
     /// Whether only the index counts.
@@ -46,7 +51,14 @@ impl Order {
 
     /// The key that an entry has in this order.
     pub fn key(self, timestamp: Timestamp, index: u64) -> Key {
-        Key { timestamp: if self.by_index() { 0 } else { timestamp.nanos() }, index }
+        Key {
+            timestamp: if self.by_index() {
+                0
+            } else {
+                timestamp.nanos()
+            },
+            index,
+        }
     }
 
     /// A rank that grows along this order. Complement turns a comparison round without
@@ -135,10 +147,18 @@ impl Access {
             return true;
         }
         let Some(entry) = entry else { return false };
-        let user = entry.sealed.as_ref().and_then(|sealed| sealed.user_id.as_deref());
+        let user = entry
+            .sealed
+            .as_ref()
+            .and_then(|sealed| sealed.user_id.as_deref());
         let tenant = entry.open.tenant.as_deref();
-        self.user_id.as_deref().is_none_or(|wanted| user == Some(wanted))
-            && self.tenant.as_deref().is_none_or(|wanted| tenant == Some(wanted))
+        self.user_id
+            .as_deref()
+            .is_none_or(|wanted| user == Some(wanted))
+            && self
+                .tenant
+                .as_deref()
+                .is_none_or(|wanted| tenant == Some(wanted))
     }
 }
 

@@ -81,7 +81,10 @@ impl Reader {
         let mut last: Option<(u64, Result<Tile, String>)> = None;
         for Stored { index, record } in stored {
             let tile_index = index / TILE_WIDTH;
-            if last.as_ref().is_none_or(|(loaded, _)| *loaded != tile_index) {
+            if last
+                .as_ref()
+                .is_none_or(|(loaded, _)| *loaded != tile_index)
+            {
                 last = Some((tile_index, self.leaf_tile(&head, tile_index).await?));
             }
             let tile = last.as_ref().map(|(_, tile)| tile);
@@ -98,7 +101,11 @@ impl Reader {
             if let Verdict::Failed(reason) = &verdict {
                 self.report(&[(index, reason.clone())]);
             }
-            checked.push(Checked { index, record, verdict });
+            checked.push(Checked {
+                index,
+                record,
+                verdict,
+            });
         }
         Ok(checked)
     }
@@ -125,7 +132,9 @@ impl Reader {
         record: &Record,
         tile: Option<&Result<Tile, String>>,
     ) -> Result<(), String> {
-        record.check(&self.keys, &self.origin).map_err(|error| error.to_string())?;
+        record
+            .check(&self.keys, &self.origin)
+            .map_err(|error| error.to_string())?;
         let tile = match tile {
             Some(Ok(tile)) => tile,
             Some(Err(reason)) => return Err(reason.clone()),
@@ -178,12 +187,7 @@ impl Reader {
     }
 
     /// The hashes of a full tile with that root: those kept, else recomputed from below.
-    async fn full_tile(
-        &self,
-        level: u8,
-        at: u64,
-        root: Hash,
-    ) -> Result<Option<Tile>, StoreError> {
+    async fn full_tile(&self, level: u8, at: u64, root: Hash) -> Result<Option<Tile>, StoreError> {
         let range = at * TILE_WIDTH..(at + 1) * TILE_WIDTH;
         let kept = self.store.hashes(8 * level, range.clone()).await?;
         if tile_root(&kept) == Some(root) {
@@ -192,7 +196,11 @@ impl Reader {
         let computed = self.recompute(level, range).await?;
         let sound = tile_root(&computed) == Some(root);
         if sound {
-            tracing::warn!(level, tile = at, "a damaged tile was recomputed from the log");
+            tracing::warn!(
+                level,
+                tile = at,
+                "a damaged tile was recomputed from the log"
+            );
         }
         Ok(sound.then(|| computed.into()))
     }
@@ -217,7 +225,9 @@ impl Reader {
             for stored in self.store.scan(next..range.end, 1 << 20).await? {
                 next = stored.index + 1;
                 // What cannot be read gets a hash that no leaf has.
-                let hash = stored.record.map_or(Hash([0; 32]), |record| leaf_hash(&record.leaf));
+                let hash = stored
+                    .record
+                    .map_or(Hash([0; 32]), |record| leaf_hash(&record.leaf));
                 hashes.push(hash);
             }
         }
@@ -243,13 +253,17 @@ impl Reader {
                     tiles
                 }
                 None => {
-                    return Ok(Err("the tree's right edge does not give its root, nor do the \
+                    return Ok(Err(
+                        "the tree's right edge does not give its root, nor do the \
                                    entries below it: one of them was changed"
-                        .to_owned()));
+                            .to_owned(),
+                    ));
                 }
             },
         };
-        let tile = tiles.iter().find(|(id, _)| id.level == level && id.index == at);
+        let tile = tiles
+            .iter()
+            .find(|(id, _)| id.level == level && id.index == at);
         Ok(match tile {
             Some((_, hashes)) => Ok(hashes.as_slice().into()),
             None => Err("the tree ends before the entry".to_owned()),

@@ -20,8 +20,16 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let keys = log_keys::load(&*disk, settings)?;
     let identity = keys.identity();
-    let since = arguments.since.as_deref().map(|path| read_since(path, &identity)).transpose()?;
-    let input = FsckInput { identity: &identity, keys: &keys.entries, since };
+    let since = arguments
+        .since
+        .as_deref()
+        .map(|path| read_since(path, &identity))
+        .transpose()?;
+    let input = FsckInput {
+        identity: &identity,
+        keys: &keys.entries,
+        since,
+    };
     let mut shown = 0;
     let terminal = std::io::stderr().is_terminal();
     let mut progress = |done: u64, of: u64| {
@@ -38,7 +46,9 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     print(&report);
     match report.found {
         0 => Ok(()),
-        found => Err(Failure::Unverified(format!("{found} findings: the log does not verify"))),
+        found => Err(Failure::Unverified(format!(
+            "{found} findings: the log does not verify"
+        ))),
     }
 }
 
@@ -50,28 +60,36 @@ fn read_since(path: &Path, identity: &Identity) -> Result<TreeHead, Failure> {
     Ok(checkpoint.head)
 }
 
-#[expect(clippy::print_stdout, reason = "the findings are the result")]
 fn print(report: &FsckReport) {
     for finding in &report.findings {
-        let offset = finding.offset.map(|at| format!(" at offset {at}")).unwrap_or_default();
-        let index = finding.index.map(|at| format!(", entry {at}")).unwrap_or_default();
-        println!("{}{offset}{index}: {}", finding.file, finding.what);
+        let offset = finding
+            .offset
+            .map(|at| format!(" at offset {at}"))
+            .unwrap_or_default();
+        let index = finding
+            .index
+            .map(|at| format!(", entry {at}"))
+            .unwrap_or_default();
+        crate::out!("{}{offset}{index}: {}", finding.file, finding.what);
     }
     let more = report.found - report.findings.len() as u64;
     if more > 0 {
-        println!("and {more} more");
+        crate::out!("and {more} more");
     }
     let size = report.head.map_or(0, |head| head.size);
     let checkpoint = report.checkpoint.map_or(0, |head| head.size);
-    println!("{} entries read, log size {size}, checkpoint size {checkpoint}", report.entries);
+    crate::out!(
+        "{} entries read, log size {size}, checkpoint size {checkpoint}",
+        report.entries
+    );
     if report.torn_bytes > 0 {
-        println!(
+        crate::out!(
             "{} bytes at the end are no whole batch: a running server is writing it, or the next \
              start cuts it off",
             report.torn_bytes
         );
     }
     if report.found == 0 {
-        println!("everything verifies");
+        crate::out!("everything verifies");
     }
 }

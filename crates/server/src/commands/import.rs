@@ -48,13 +48,27 @@ async fn import(arguments: &ImportArguments, token: String) -> Result<(), Failur
             Failure::Usage(format!("{} cannot be made: {error}", path.display()))
         })?),
     };
-    let url = format!("{}/logs/create/?on_error=skip", arguments.url.trim_end_matches('/'));
+    let url = format!(
+        "{}/logs/create/?on_error=skip",
+        arguments.url.trim_end_matches('/')
+    );
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(120))
         .build()
         .map_err(|error| failed(format!("no HTTP client: {error}")))?;
-    let mut import = Import { client, url, token, reject, sent: 0, stored: 0, refused: 0 };
-    let mut lines = Lines { input: BufReader::with_capacity(1 << 20, input), number: 0 };
+    let mut import = Import {
+        client,
+        url,
+        token,
+        reject,
+        sent: 0,
+        stored: 0,
+        refused: 0,
+    };
+    let mut lines = Lines {
+        input: BufReader::with_capacity(1 << 20, input),
+        number: 0,
+    };
     let mut batch = Batch::default();
     while let Some(line) = lines.next()? {
         match line {
@@ -80,7 +94,11 @@ fn open(path: &Path) -> Result<(String, Box<dyn Read>), Failure> {
     if path == Path::new("-") {
         return Ok(("-".to_owned(), Box::new(std::io::stdin())));
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let file = File::open(path)
         .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?;
     Ok((name, Box::new(file)))
@@ -117,7 +135,8 @@ impl<R: BufRead> Lines<R> {
     fn skip_line(&mut self) -> Result<(), Failure> {
         loop {
             let buffer = self.input.fill_buf();
-            let buffer = buffer.map_err(|error| failed(format!("the file cannot be read: {error}")))?;
+            let buffer =
+                buffer.map_err(|error| failed(format!("the file cannot be read: {error}")))?;
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(buffer.len(), |at| at + 1);
             let done = end.is_some() || buffer.is_empty();
@@ -138,10 +157,11 @@ fn with_id(source: &str, number: u64, line: Vec<u8>) -> Vec<u8> {
         id: Option<&'a RawValue>,
     }
     let start = line.iter().position(|byte| *byte == b'{');
-    let id = serde_json::from_slice::<Id<'_>>(&line).map(|entry| {
-        entry.id.is_some_and(|id| id.get() != "null")
-    });
-    let (Some(start), Ok(false)) = (start, id) else { return line };
+    let id = serde_json::from_slice::<Id<'_>>(&line)
+        .map(|entry| entry.id.is_some_and(|id| id.get() != "null"));
+    let (Some(start), Ok(false)) = (start, id) else {
+        return line;
+    };
     let mut digest = Sha256::new();
     // Lengths first, so that no two sources and lines give the same bytes.
     digest.update((source.len() as u64).to_be_bytes());
@@ -173,7 +193,10 @@ impl Batch {
 
     fn line(&self, at: usize) -> Option<(u64, &[u8])> {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
-        Some((*self.numbers.get(at)?, &self.bytes[start..*self.ends.get(at)?]))
+        Some((
+            *self.numbers.get(at)?,
+            &self.bytes[start..*self.ends.get(at)?],
+        ))
     }
 }
 
@@ -296,11 +319,10 @@ impl Import {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "refusals are shown")]
     fn refuse(&mut self, number: u64, reason: &str, line: &[u8]) -> Result<(), Failure> {
         self.refused += 1;
         let Some(file) = &mut self.reject else {
-            eprintln!("line {number}: {reason}");
+            crate::note!("line {number}: {reason}");
             return Ok(());
         };
         let entry = String::from_utf8_lossy(line);
@@ -312,20 +334,28 @@ impl Import {
     fn show_progress(&self) {
         let mut stderr = std::io::stderr();
         if stderr.is_terminal() {
-            let _ = write!(stderr, "\r{} entries sent, {} refused", self.sent, self.refused);
+            let _ = write!(
+                stderr,
+                "\r{} entries sent, {} refused",
+                self.sent, self.refused
+            );
         }
     }
 
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the counts are the result")]
     fn finish(mut self) -> Result<(), Failure> {
         if std::io::stderr().is_terminal() {
-            eprintln!();
+            crate::note!();
         }
         if let Some(file) = &mut self.reject {
             file.sync_all()
                 .map_err(|error| failed(format!("the reject file cannot be written: {error}")))?;
         }
-        println!("{} entries sent: {} stored, {} refused", self.sent, self.stored, self.refused);
+        crate::out!(
+            "{} entries sent: {} stored, {} refused",
+            self.sent,
+            self.stored,
+            self.refused
+        );
         match self.refused {
             0 => Ok(()),
             refused => Err(Failure::Unverified(format!("{refused} lines were refused"))),

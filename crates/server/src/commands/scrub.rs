@@ -40,7 +40,9 @@ pub(crate) async fn run(store: Arc<dyn Store>, reader: Arc<Reader>) {
             match checked {
                 Ok(checked) => {
                     next = checked.last().map_or(next, |last| last.index + 1);
-                    let failed = checked.iter().filter(|one| one.verdict != Verdict::Verified);
+                    let failed = checked
+                        .iter()
+                        .filter(|one| one.verdict != Verdict::Verified);
                     let failed = failed.count() as u64;
                     metrics::counter!("audittrail_scrubbed_entries_total")
                         .increment(checked.len() as u64);

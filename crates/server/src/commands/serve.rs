@@ -58,17 +58,25 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     let authenticator = authenticator(&settings, &keys)?;
     let identity = keys.identity();
     let offload = Arc::new(BlockingThreads(tokio::runtime::Handle::current()));
-    let (store, report) =
-        EmbeddedStore::open(directory, &identity, Options::default(), SystemClock.now(), offload)
-            .map_err(|error| Failure::Failed(error.to_string()))?;
+    let (store, report) = EmbeddedStore::open(
+        directory,
+        &identity,
+        Options::default(),
+        SystemClock.now(),
+        offload,
+    )
+    .map_err(|error| Failure::Failed(error.to_string()))?;
     log_start(&identity.origin, &report);
     let store: Arc<dyn Store> = Arc::new(MeteredStore(store));
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
     // The first checkpoint is kept: from now on its absence means that it was removed.
     log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;
-    let reader =
-        Arc::new(Reader::new(Arc::clone(&store), keys.entries.clone(), identity.origin.clone()));
+    let reader = Arc::new(Reader::new(
+        Arc::clone(&store),
+        keys.entries.clone(),
+        identity.origin.clone(),
+    ));
     let api = Api {
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
         store: Arc::clone(&store),
@@ -89,10 +97,17 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     if settings.metrics_listen == MetricsListen::Same {
         router = router.merge(metrics_router(prometheus.clone()));
     }
-    let address = listener.local_addr().map_err(|error| failed("the address is gone")(&error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| failed("the address is gone")(&error))?;
     greet(&settings, &keys, address)?;
     let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
-    let running = Running { queue, sequencer, prometheus, metrics_listener };
+    let running = Running {
+        queue,
+        sequencer,
+        prometheus,
+        metrics_listener,
+    };
     running.until_stopped(listener, router, scrub).await
 }
 
@@ -105,7 +120,11 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, 
 }
 
 fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, Failure> {
-    let default_role = settings.default_role.as_deref().map(token::role).transpose()?;
+    let default_role = settings
+        .default_role
+        .as_deref()
+        .map(token::role)
+        .transpose()?;
     Authenticator::new(AuthConfig {
         secret: Some(keys.jwt_secret.clone()),
         issuer: settings.jwt_issuer.clone(),
@@ -145,7 +164,10 @@ async fn spawn_sequencer(
     keys: &LogKeys,
 ) -> Result<SequencerThread, Failure> {
     let (store, queue) = (Arc::clone(store), Arc::clone(queue) as Arc<dyn Queue>);
-    let (origin, signer) = (keys.signer.verifier().name().to_owned(), keys.signer.clone());
+    let (origin, signer) = (
+        keys.signer.verifier().name().to_owned(),
+        keys.signer.clone(),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -171,24 +193,37 @@ async fn spawn_sequencer(
         let _ = ended_to.send(outcome);
     });
     match started.await {
-        Ok(Ok(published)) => Ok(SequencerThread { published, ended, thread }),
+        Ok(Ok(published)) => Ok(SequencerThread {
+            published,
+            ended,
+            thread,
+        }),
         Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
-        Err(_) => Err(Failure::Failed("the sequencer ended as it started".to_owned())),
+        Err(_) => Err(Failure::Failed(
+            "the sequencer ended as it started".to_owned(),
+        )),
     }
 }
 
 /// Says where the server is, and how to send it something.
-#[expect(clippy::print_stdout, reason = "the address is the result")]
 fn greet(
     settings: &Settings,
     keys: &LogKeys,
     address: std::net::SocketAddr,
 ) -> Result<(), Failure> {
-    println!("listening on http://{address}");
+    crate::out!("listening on http://{address}");
     if std::io::stdout().is_terminal() {
         let now = SystemClock.now();
-        let token = token::make(settings, &keys.jwt_secret, "admin", Role::Admin, None, 86_400, now)?;
-        println!(
+        let token = token::make(
+            settings,
+            &keys.jwt_secret,
+            "admin",
+            Role::Admin,
+            None,
+            86_400,
+            now,
+        )?;
+        crate::out!(
             "\nA token for a day, with every right:\n\n  export AUDITTRAIL_TOKEN={token}\n\n\
              Send an entry, then list what is there:\n\n  \
              curl -H \"Authorization: Bearer $AUDITTRAIL_TOKEN\" \\\n    \
@@ -197,7 +232,7 @@ fn greet(
              curl -H \"Authorization: Bearer $AUDITTRAIL_TOKEN\" http://{address}/logs/list/\n"
         );
     } else {
-        println!(
+        crate::out!(
             "make a token with: audittrail token --sub admin --role admin --data {}",
             settings.data.display()
         );
@@ -267,7 +302,9 @@ impl Running {
         match ended {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
-            Err(_) => Err(Failure::Failed("the sequencer ended unexpectedly".to_owned())),
+            Err(_) => Err(Failure::Failed(
+                "the sequencer ended unexpectedly".to_owned(),
+            )),
         }
     }
 }
@@ -299,7 +336,12 @@ async fn asked_to_stop() {
 fn metrics_router(prometheus: PrometheusHandle) -> Router {
     let render = move || {
         let text = prometheus.render();
-        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
+        async move {
+            (
+                [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+                text,
+            )
+        }
     };
     Router::new().route("/metrics", axum::routing::get(render))
 }

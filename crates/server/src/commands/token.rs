@@ -10,7 +10,6 @@ use crate::cli::TokenArguments;
 use crate::log_keys::load_jwt_secret;
 use crate::settings::Settings;
 
-#[expect(clippy::print_stdout, reason = "the token is the result")]
 pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(), Failure> {
     let secret = load_jwt_secret(&RealDisk, settings)?;
     let seconds = parse_duration(&arguments.ttl)?;
@@ -24,14 +23,16 @@ pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(),
         seconds,
         SystemClock.now(),
     )?;
-    println!("{token}");
+    crate::out!("{token}");
     Ok(())
 }
 
 /// The role of that name.
 pub(crate) fn role(name: &str) -> Result<Role, Failure> {
     Role::from_name(name).ok_or_else(|| {
-        Failure::Usage(format!("role is {name}; use user, writer, reader, auditor or admin"))
+        Failure::Usage(format!(
+            "role is {name}; use user, writer, reader, auditor or admin"
+        ))
     })
 }
 
@@ -70,9 +71,14 @@ fn parse_duration(text: &str) -> Result<i64, Failure> {
     let number = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let number = number.parse::<i64>().ok().filter(|_| digits && unit > 0);
-    number.and_then(|number| number.checked_mul(unit)).filter(|seconds| *seconds > 0).ok_or_else(
-        || Failure::Usage(format!("ttl is {text}; write a number with s, m, h or d, like 8h")),
-    )
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(|| {
+            Failure::Usage(format!(
+                "ttl is {text}; write a number with s, m, h or d, like 8h"
+            ))
+        })
 }
 
 #[cfg(test)]
@@ -81,10 +87,25 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("8h", 28_800), ("30d", 2_592_000)] {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("8h", 28_800),
+            ("30d", 2_592_000),
+        ] {
             assert_eq!(parse_duration(text).unwrap(), seconds);
         }
-        for text in ["", "h", "0h", "-1h", "1", "1w", "1.5h", "99999999999999999999d", "é"] {
+        for text in [
+            "",
+            "h",
+            "0h",
+            "-1h",
+            "1",
+            "1w",
+            "1.5h",
+            "99999999999999999999d",
+            "é",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

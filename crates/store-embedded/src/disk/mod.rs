@@ -161,10 +161,13 @@ pub(crate) fn replace_file(
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
-    let file = disk.open(&temporary, Mode::Replace).map_err(ReplaceError::Write)?;
+    let file = disk
+        .open(&temporary, Mode::Replace)
+        .map_err(ReplaceError::Write)?;
     file.write_at(bytes, 0).map_err(ReplaceError::Write)?;
     file.sync_data(content).map_err(ReplaceError::Sync)?;
     disk.rename(&temporary, path).map_err(ReplaceError::Write)?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    disk.sync_directory(directory, name).map_err(ReplaceError::Sync)
+    disk.sync_directory(directory, name)
+        .map_err(ReplaceError::Sync)
 }

@@ -148,7 +148,12 @@ impl SimulatedDisk {
     pub fn cut_power(&self) {
         self.kill();
         let mut world = self.world();
-        let World { rng, files, directories, .. } = &mut *world;
+        let World {
+            rng,
+            files,
+            directories,
+            ..
+        } = &mut *world;
         // Some crashes lose everything pending, some nothing: both ends matter.
         let survival = [0.0, 0.5, 0.9, 1.0][rng.random_range(0..4)];
         for file in files {
@@ -174,11 +179,16 @@ impl SimulatedDisk {
 fn drop_unreachable(directories: &mut BTreeMap<PathBuf, Names>) {
     let paths: Vec<PathBuf> = directories.keys().cloned().collect();
     for path in paths {
-        let Some(parent) = path.parent() else { continue };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let linked = directories.get(parent).zip(name).is_some_and(|(names, name)| {
-            names.durable.get(&name) == Some(&Node::Directory)
-        });
+        let Some(parent) = path.parent() else {
+            continue;
+        };
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let linked = directories
+            .get(parent)
+            .zip(name)
+            .is_some_and(|(names, name)| names.durable.get(&name) == Some(&Node::Directory));
         if !linked {
             directories.remove(&path);
         }
@@ -212,7 +222,10 @@ impl Content {
                 let room = (SECTOR - position % SECTOR) as usize;
                 let end = bytes.len().min(at + room);
                 if rng.random_bool(survival) {
-                    let piece = Change::Write { offset: position, bytes: bytes[at..end].to_vec() };
+                    let piece = Change::Write {
+                        offset: position,
+                        bytes: bytes[at..end].to_vec(),
+                    };
                     apply(&mut self.durable, &piece);
                 }
                 at = end;
@@ -268,7 +281,11 @@ impl World {
         self.operations += 1;
         if let Some(last) = self.ends_in.filter(|last| self.operations >= *last) {
             let within = self.operations == last;
-            return Some(if within { FaultMode::Partly } else { FaultMode::NotDone });
+            return Some(if within {
+                FaultMode::Partly
+            } else {
+                FaultMode::NotDone
+            });
         }
         let mut due = None;
         self.faults.retain_mut(|(kind, after, mode)| {
@@ -301,7 +318,10 @@ impl World {
     fn names(&mut self, path: &Path) -> io::Result<(&mut Names, String)> {
         let parent = path.parent().ok_or_else(|| not_found(path))?;
         let name = path.file_name().ok_or_else(|| not_found(path))?;
-        let names = self.directories.get_mut(parent).ok_or_else(|| not_found(parent))?;
+        let names = self
+            .directories
+            .get_mut(parent)
+            .ok_or_else(|| not_found(parent))?;
         Ok((names, name.to_string_lossy().into_owned()))
     }
 
@@ -325,7 +345,9 @@ impl SimulatedFile {
         if world.life == self.life {
             Ok(world)
         } else {
-            Err(io::Error::other("the process that opened this file has ended"))
+            Err(io::Error::other(
+                "the process that opened this file has ended",
+            ))
         }
     }
 }
@@ -423,12 +445,19 @@ impl Disk for SimulatedDisk {
         if mode == Mode::Replace && !world.files[file].seen.is_empty() {
             world.files[file].change(Change::SetLen(0));
         }
-        Ok(Arc::new(SimulatedFile { disk: self.clone(), file, life }))
+        Ok(Arc::new(SimulatedFile {
+            disk: self.clone(),
+            file,
+            life,
+        }))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let world = self.world();
-        let names = world.directories.get(directory).ok_or_else(|| not_found(directory))?;
+        let names = world
+            .directories
+            .get(directory)
+            .ok_or_else(|| not_found(directory))?;
         Ok(names.seen.keys().cloned().collect())
     }
 
@@ -473,7 +502,10 @@ impl Disk for SimulatedDisk {
             return Ok(());
         }
         world.attempt(Operation::SyncDirectory, |world| {
-            let names = world.directories.get_mut(path).ok_or_else(|| not_found(path))?;
+            let names = world
+                .directories
+                .get_mut(path)
+                .ok_or_else(|| not_found(path))?;
             for change in std::mem::take(&mut names.pending) {
                 apply_name(&mut names.durable, &change);
             }
@@ -486,6 +518,10 @@ impl Disk for SimulatedDisk {
         if !world.locks.insert(path.to_owned()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(Box::new(Lock { disk: self.clone(), path: path.to_owned(), life: world.life }))
+        Ok(Box::new(Lock {
+            disk: self.clone(),
+            path: path.to_owned(),
+            life: world.life,
+        }))
     }
 }

@@ -65,7 +65,10 @@ impl BatchHeader {
             count: u32_at(bytes, 12),
             first_index: u64_at(bytes, 16),
             before: u32_at(bytes, 24),
-            head: TreeHead { size: u64_at(bytes, 32), root: Hash(array_at(bytes, 40)) },
+            head: TreeHead {
+                size: u64_at(bytes, 32),
+                root: Hash(array_at(bytes, 40)),
+            },
         };
         let size = header.first_index.checked_add(u64::from(header.count))?;
         (header.count > 0 && size == header.head.size && u32_at(bytes, 28) == 0).then_some(header)
@@ -120,5 +123,9 @@ pub(crate) fn decode_batch(
         at += frame.len();
         frames.push(frame);
     }
-    if at == bytes.len() { Ok(frames) } else { Err(FrameError::Short) }
+    if at == bytes.len() {
+        Ok(frames)
+    } else {
+        Err(FrameError::Short)
+    }
 }

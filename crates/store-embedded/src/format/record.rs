@@ -81,7 +81,10 @@ pub(super) fn encode_record(
     out: &mut Vec<u8>,
 ) -> Result<RecordFrame, FrameError> {
     let sealed = record.sealed.as_ref().ok_or(FrameError::Unsealed)?;
-    let frame = RecordFrame { leaf_len: record.leaf.len(), sealed_len: sealed.bytes.len() };
+    let frame = RecordFrame {
+        leaf_len: record.leaf.len(),
+        sealed_len: sealed.bytes.len(),
+    };
     if frame.leaf_len > LEAF_MAX || frame.sealed_len > SEALED_MAX {
         return Err(FrameError::Leaf);
     }

@@ -31,7 +31,9 @@ pub(crate) struct SegmentHeader {
 pub(crate) enum SegmentHeaderError {
     #[error("its header fails its checksum")]
     Damaged,
-    #[error("it has format version {0}, this program reads version 1: use the program that wrote it")]
+    #[error(
+        "it has format version {0}, this program reads version 1: use the program that wrote it"
+    )]
     Version(u32),
 }
 
@@ -58,7 +60,10 @@ impl SegmentHeader {
         }
         match u32_at(bytes, 8) {
             VERSION => Ok(Self {
-                before: TreeHead { size: u64_at(bytes, 16), root: Hash(array_at(bytes, 24)) },
+                before: TreeHead {
+                    size: u64_at(bytes, 16),
+                    root: Hash(array_at(bytes, 24)),
+                },
                 origin: array_at(bytes, 56),
             }),
             other => Err(SegmentHeaderError::Version(other)),

@@ -9,9 +9,7 @@ use audittrail_merkle::{Edge, Hash, leaf_hash};
 use audittrail_queue::{Bounds, InProcessQueue, Outcome, Queue, Request, Take};
 use audittrail_sequencer::{Config, Sequencer};
 use audittrail_store::{KeptCheckpoint, Store, StoreError};
-use audittrail_store_embedded::disk::{
-    Disk, FaultMode, Mode, Operation, SimulatedDisk, SyncPoint,
-};
+use audittrail_store_embedded::disk::{Disk, FaultMode, Mode, Operation, SimulatedDisk, SyncPoint};
 use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Inline, Options, StartReport};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -74,7 +72,12 @@ fn live(seed: u64, left_out: Option<SyncPoint>) -> Result<Counts, Violation> {
         disk.leave_out(point);
     }
     let rng = StdRng::seed_from_u64(seed ^ 0x5eed);
-    let mut life = Life { disk, rng, known: Known::default(), counts: Counts::default() };
+    let mut life = Life {
+        disk,
+        rng,
+        known: Known::default(),
+        counts: Counts::default(),
+    };
     let mut durable = None;
     for _ in 0..6 {
         let before = durable.take().map(|()| life.segments());
@@ -118,10 +121,17 @@ impl Life {
             return on_error("the key could not be kept".to_owned());
         };
         let signer = signer(seed);
-        let options = Options { segment_bytes: SEGMENT_BYTES };
+        let options = Options {
+            segment_bytes: SEGMENT_BYTES,
+        };
         let now = Timestamp::from_nanos(START.nanos() + i64::from(self.counts.starts));
-        let opened =
-            EmbeddedStore::open(directory, &identity(&signer), options, now, Arc::new(Inline));
+        let opened = EmbeddedStore::open(
+            directory,
+            &identity(&signer),
+            options,
+            now,
+            Arc::new(Inline),
+        );
         let (store, report) = match opened {
             Ok(opened) => opened,
             Err(error) => return on_error(format!("the start was refused: {error}")),
@@ -184,7 +194,12 @@ impl Life {
     /// A checkpoint that was shown is never taken back.
     fn show(&mut self, sequencer: &Sequencer) -> Result<(), Violation> {
         let newest = sequencer.published().borrow().clone();
-        if self.known.shown.last().is_some_and(|last| last.head.size > newest.head.size) {
+        if self
+            .known
+            .shown
+            .last()
+            .is_some_and(|last| last.head.size > newest.head.size)
+        {
             return violated("a checkpoint smaller than the last one was shown");
         }
         if self.known.shown.last() != Some(&newest) {
@@ -201,7 +216,9 @@ impl Life {
         } else if faulty_start {
             self.disk.end_after(self.rng.random_range(0..30));
         }
-        let Some((store, sequencing)) = self.start(faulty_start).await? else { return Ok(false) };
+        let Some((store, sequencing)) = self.start(faulty_start).await? else {
+            return Ok(false);
+        };
         self.disk.heal();
         self.check(&store, sequencing.1.as_ref()).await?;
         let (mut sequencer, _, queue) = sequencing;
@@ -239,21 +256,29 @@ impl Life {
         const MODES: [FaultMode; 3] = [FaultMode::NotDone, FaultMode::Done, FaultMode::Partly];
         let operation = OPERATIONS[self.rng.random_range(0..OPERATIONS.len())];
         let mode = MODES[self.rng.random_range(0..MODES.len())];
-        self.disk.fail(operation, self.rng.random_range(0..spread), mode);
+        self.disk
+            .fail(operation, self.rng.random_range(0..spread), mode);
     }
 
     /// Some requests in one commit; `false` if the sequencer ended.
     async fn commit(&mut self, sequencer: &mut Sequencer, queue: &Arc<InProcessQueue>) -> bool {
         let mut waiting = Vec::new();
         for _ in 0..self.rng.random_range(1..4) {
-            let entries: Vec<_> =
-                (0..self.rng.random_range(1..5)).map(|_| submission(&mut self.rng)).collect();
+            let entries: Vec<_> = (0..self.rng.random_range(1..5))
+                .map(|_| submission(&mut self.rng))
+                .collect();
             let ids: Vec<(Uuid, Hash)> = entries.iter().map(|e| (e.id, e.leaf_hash)).collect();
             if let Ok(waiter) = queue.submit(Request::new(entries)).await {
                 waiting.push((ids, waiter));
             }
         }
-        let deliveries = queue.receive(Take { entries: 100, bytes: 1 << 20 }).await.unwrap();
+        let deliveries = queue
+            .receive(Take {
+                entries: 100,
+                bytes: 1 << 20,
+            })
+            .await
+            .unwrap();
         let goes_on = sequencer.sequence(&deliveries).await.is_ok();
         if !goes_on {
             queue.abandon();
@@ -287,7 +312,10 @@ impl Life {
         let mut nodes = Vec::new();
         for one in &stored {
             let Ok(record) = &one.record else {
-                return violated(format!("entry {} cannot be read: {:?}", one.index, one.record));
+                return violated(format!(
+                    "entry {} cannot be read: {:?}",
+                    one.index, one.record
+                ));
             };
             let leaf = leaf_hash(&record.leaf);
             leaves.push(leaf);
@@ -306,7 +334,9 @@ impl Life {
                 return violated(format!("the acknowledged entry {index} is not there"));
             }
             if store.find(&[*id]).await? != [Some(*index)] {
-                return violated(format!("the acknowledged entry {index} is not found by its id"));
+                return violated(format!(
+                    "the acknowledged entry {index} is not found by its id"
+                ));
             }
         }
         for id in &self.known.refused {
@@ -340,12 +370,19 @@ impl Life {
 
     fn log_files(&self) -> Vec<PathBuf> {
         let log = Path::new(DATA).join("log");
-        self.disk.list(&log).unwrap_or_default().iter().map(|name| log.join(name)).collect()
+        self.disk
+            .list(&log)
+            .unwrap_or_default()
+            .iter()
+            .map(|name| log.join(name))
+            .collect()
     }
 
     fn remember_cut(&mut self) {
         for path in self.log_files() {
-            let is_cut = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("cut-"));
+            let is_cut = path
+                .file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with("cut-"));
             if is_cut && let Some(bytes) = self.read(&path).filter(|bytes| !bytes.is_empty()) {
                 self.known.cut.retain(|(known, _)| *known != path);
                 self.known.cut.push((path, bytes));
@@ -357,7 +394,9 @@ impl Life {
     fn segments(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let files = self.log_files().into_iter();
         let segments = files.filter(|path| path.extension().is_some_and(|e| e == "seg"));
-        segments.filter_map(|path| self.read(&path).map(|bytes| (path, bytes))).collect()
+        segments
+            .filter_map(|path| self.read(&path).map(|bytes| (path, bytes)))
+            .collect()
     }
 
     /// A start that did not come to its end may have cut something off all the same: then it
@@ -374,8 +413,11 @@ impl Life {
 
     /// What a start cut off is kept: beside the log, or still in it.
     fn check_cut(&self) -> Result<(), Violation> {
-        let files: Vec<Vec<u8>> =
-            self.log_files().iter().filter_map(|path| self.read(path)).collect();
+        let files: Vec<Vec<u8>> = self
+            .log_files()
+            .iter()
+            .filter_map(|path| self.read(path))
+            .collect();
         for (_, bytes) in &self.known.cut {
             let kept = files.iter().any(|file| {
                 file.len() >= bytes.len() && file.windows(bytes.len()).any(|part| part == bytes)

@@ -21,7 +21,10 @@ pub(crate) fn signer(seed: [u8; 32]) -> Signer {
 }
 
 pub(crate) fn identity(signer: &Signer) -> Identity {
-    Identity { origin: ORIGIN.to_owned(), keys: vec![signer.verifier()] }
+    Identity {
+        origin: ORIGIN.to_owned(),
+        keys: vec![signer.verifier()],
+    }
 }
 
 pub(crate) fn signing_key() -> SigningKey {
@@ -29,7 +32,10 @@ pub(crate) fn signing_key() -> SigningKey {
 }
 
 pub(crate) fn key_ring() -> KeyRing {
-    KeyRing { current: signing_key(), earlier: Vec::new() }
+    KeyRing {
+        current: signing_key(),
+        earlier: Vec::new(),
+    }
 }
 
 /// A record whose id, content and size follow from the generator.
@@ -43,7 +49,10 @@ pub(crate) fn record(rng: &mut StdRng, id: Uuid) -> Record {
     entry.user_id = Some("alice".into());
     let mut salt = [0; 32];
     rng.fill_bytes(&mut salt);
-    let submitter = Submitter { iss: None, sub: "alice" };
+    let submitter = Submitter {
+        iss: None,
+        sub: "alice",
+    };
     let key = signing_key();
     entry
         .seal(SealWith {
@@ -64,12 +73,21 @@ pub(crate) fn submission(rng: &mut StdRng) -> Submission {
     let id = uuid::Builder::from_random_bytes(id).into_uuid();
     let record = record(rng, id);
     let leaf_hash = leaf_hash(&record.leaf);
-    Submission { id, origin: IdOrigin::Server, record, leaf_hash }
+    Submission {
+        id,
+        origin: IdOrigin::Server,
+        record,
+        leaf_hash,
+    }
 }
 
 /// Runs a future that never waits for anything but other parts of itself.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 pub(crate) fn shared<T>(value: T) -> Arc<T> {
