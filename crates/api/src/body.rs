@@ -28,12 +28,12 @@ pub(crate) enum Form {
 
 /// The form that the headers name.
 pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
-        if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
-            let detail = "The body is encoded in a way that is not read here; send it as it is.";
-            return Err(Problem::new(Slug::UnsupportedMediaType, detail)
-                .with_header(header::ACCEPT_ENCODING, "identity"));
-        }
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let detail = "The body is encoded in a way that is not read here; send it as it is.";
+        return Err(Problem::new(Slug::UnsupportedMediaType, detail)
+            .with_header(header::ACCEPT_ENCODING, "identity"));
     }
     let given = headers
         .get(header::CONTENT_TYPE)

@@ -59,7 +59,7 @@ impl Tree {
         let rows = self
             .levels
             .get(usize::from(level / 8))
-            .filter(|_| level % 8 == 0)
+            .filter(|_| level.is_multiple_of(8))
             .ok_or(io::ErrorKind::InvalidInput)?;
         Ok(rows.read(range)?.into_iter().map(Hash).collect())
     }

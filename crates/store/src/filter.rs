@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use audittrail_entry::Entry;
+use audittrail_entry::{Entry, Outcome};
 
 /// A member of an entry that holds text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ impl Member {
         let sealed = entry.sealed.as_ref();
         match self {
             Self::Action => Some(&entry.open.action),
-            Self::Outcome => entry.open.outcome.map(|outcome| outcome.as_str()),
+            Self::Outcome => entry.open.outcome.map(Outcome::as_str),
             Self::Resource => sealed?.resource.as_deref(),
             Self::Tenant => entry.open.tenant.as_deref(),
             Self::UserId => sealed?.user_id.as_deref(),

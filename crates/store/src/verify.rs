@@ -19,6 +19,7 @@ const CACHED_TILES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 const FAILED_KEPT: usize = 1_000_000;
 
 type Tile = Arc<[Hash]>;
+type PartialTiles = HashMap<TileId, Vec<Hash>>;
 
 /// What reading an entry found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Reader {
     keys: KeyRing,
     origin: String,
     tiles: Mutex<LruCache<(u8, u64), Tile>>,
-    right_edge: Mutex<Option<(TreeHead, Arc<HashMap<TileId, Vec<Hash>>>)>>,
+    right_edge: Mutex<Option<(TreeHead, Arc<PartialTiles>)>>,
     failed: Mutex<Arc<BTreeMap<u64, String>>>,
 }
 
@@ -270,10 +271,7 @@ impl Reader {
         })
     }
 
-    async fn prove_right_edge(
-        &self,
-        head: &TreeHead,
-    ) -> Result<Option<HashMap<TileId, Vec<Hash>>>, StoreError> {
+    async fn prove_right_edge(&self, head: &TreeHead) -> Result<Option<PartialTiles>, StoreError> {
         let mut tiles = HashMap::new();
         for id in right_edge_tiles(head.size) {
             tiles.insert(id, self.store.hashes(8 * id.level, hashes_of(id)).await?);
@@ -289,7 +287,7 @@ impl Reader {
     }
 }
 
-fn gives_root(head: &TreeHead, tiles: &HashMap<TileId, Vec<Hash>>) -> bool {
+fn gives_root(head: &TreeHead, tiles: &PartialTiles) -> bool {
     edge_from_tiles(head.size, tiles).is_ok_and(|edge| edge.head() == *head)
 }
 

@@ -1,5 +1,13 @@
 //! The binary as its users run it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends where something is not as it should be, and brings its own files"
+)]
+
 mod bad_requests;
 mod commands;
 mod crashes;

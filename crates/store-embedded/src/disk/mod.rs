@@ -73,6 +73,11 @@ sync_points! {
 }
 
 /// An open file. Positions are explicit, so any number of readers share one.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "they are those of the system call of that name"
+)]
+#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
 pub trait DiskFile: Send + Sync {
     /// Reads exactly `buffer.len()` bytes; `UnexpectedEof` if the file ends before.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
@@ -101,6 +106,10 @@ pub enum Mode {
 }
 
 /// The directory operations.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "they are those of the system call of that name"
+)]
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file.
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;

@@ -1,4 +1,12 @@
 //! The embedded store from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends where something is not as it should be, and brings its own files"
+)]
+
 mod crashes;
 mod support;

@@ -1,11 +1,7 @@
 //! Logs to test with.
 
-use std::sync::Arc;
-
 use audittrail_checkpoint::Signer;
-use audittrail_entry::{
-    KeyRing, Limits, NewEntry, Record, SealWith, SigningKey, Submitter, Timestamp,
-};
+use audittrail_entry::{Limits, NewEntry, Record, SealWith, SigningKey, Submitter, Timestamp};
 use audittrail_merkle::leaf_hash;
 use audittrail_queue::{IdOrigin, Submission};
 use audittrail_store_embedded::Identity;
@@ -29,13 +25,6 @@ pub(crate) fn identity(signer: &Signer) -> Identity {
 
 pub(crate) fn signing_key() -> SigningKey {
     SigningKey::new(b"a signing key of thirty-two bytes or more").unwrap()
-}
-
-pub(crate) fn key_ring() -> KeyRing {
-    KeyRing {
-        current: signing_key(),
-        earlier: Vec::new(),
-    }
 }
 
 /// A record whose id, content and size follow from the generator.
@@ -88,8 +77,4 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
-}
-
-pub(crate) fn shared<T>(value: T) -> Arc<T> {
-    Arc::new(value)
 }
