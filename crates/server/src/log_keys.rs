@@ -33,6 +33,7 @@ impl LogKeys {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn failed(error: StartError) -> Failure {
     Failure::Failed(error.to_string())
 }

@@ -9,4 +9,5 @@
 )]
 
 mod crashes;
+mod golden;
 mod support;
