@@ -34,17 +34,15 @@ impl Options {
     fn of(uri: &Uri, headers: &HeaderMap, default_ack: Ack) -> Result<Self, Problem> {
         let mut parameters = Parameters::of(uri)?;
         let ack = parameters.take_word("ack", "queued, committed and published", Ack::parse)?;
-        let skip = parameters.take_word("on_error", "abort and skip", |word| {
-            [("abort", false), ("skip", true)]
-                .iter()
-                .find(|(w, _)| *w == word)
-                .map(|(_, s)| *s)
+        let skip = parameters.take_word("on_error", "abort and skip", |word| match word {
+            "abort" => Some(false),
+            "skip" => Some(true),
+            _ => None,
         })?;
-        let results = parameters.take_word("receipts", "all and none", |word| {
-            [("all", true), ("none", false)]
-                .iter()
-                .find(|(w, _)| *w == word)
-                .map(|(_, r)| *r)
+        let results = parameters.take_word("receipts", "all and none", |word| match word {
+            "all" => Some(true),
+            "none" => Some(false),
+            _ => None,
         })?;
         parameters.end()?;
         Ok(Self {

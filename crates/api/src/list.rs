@@ -74,14 +74,11 @@ impl Shared {
         let page = parameters.take_number("page", 1, BY_PAGE)?;
         let mut repeated = parameters.clone();
         let limit = parameters.take_number("page_size", 1, settings.page_entries)?;
-        let count = parameters.take_word("count", "limited, exact and none", |word| {
-            [
-                ("limited", CountMode::Limited),
-                ("exact", CountMode::Exact),
-                ("none", CountMode::None),
-            ]
-            .into_iter()
-            .find_map(|(name, mode)| (name == word).then_some(mode))
+        let count = parameters.take_word("count", "limited, exact and none", |word| match word {
+            "limited" => Some(CountMode::Limited),
+            "exact" => Some(CountMode::Exact),
+            "none" => Some(CountMode::None),
+            _ => None,
         })?;
         let filter = Filter::from_parameters(parameters.iter())
             .map_err(|errors| Problem::parameters(&errors))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, SyncPoint, read_file, replace_file};
 use crate::layout::Layout;
-use crate::start::StartError;
+use crate::start_error::StartError;
 
 /// A data directory that this process has to itself.
 pub struct DataDirectory {

@@ -15,7 +15,8 @@ use crate::format::{
 };
 use crate::layout::Layout;
 use crate::locations::{Location, Locations, ROW_LEN};
-use crate::start::{Identity, StartError, list_segments, read_checkpoint, read_header};
+use crate::start::{Identity, list_segments, read_checkpoint};
+use crate::start_error::StartError;
 use crate::tree::Tree;
 use crate::walk::{SegmentFile, id_of};
 
@@ -212,7 +213,7 @@ impl<'i> Checker<'i> {
     }
 
     fn header(&mut self, file: &SegmentFile) {
-        match read_header(file) {
+        match file.header() {
             Err(why) => self.found(&file.name, Some(0), None, why.message),
             Ok(header) => {
                 if header.origin != crate::format::origin_hash(&self.input.identity.origin) {

@@ -10,7 +10,7 @@ use crate::ids::IdTable;
 use crate::layout::Layout;
 use crate::locations::{Location, Locations};
 use crate::segments::Segments;
-use crate::start::StartError;
+use crate::start_error::StartError;
 use crate::tree::Tree;
 use crate::walk::SegmentFile;
 

@@ -10,13 +10,14 @@ use audittrail_merkle::{Edge, TreeHead};
 use audittrail_store::KeptCheckpoint;
 
 use crate::disk::{Disk, Mode, SyncPoint, read_file};
-use crate::format::{SEGMENT_HEADER_LEN, SegmentHeader, origin_hash};
+use crate::format::{SEGMENT_HEADER_LEN, origin_hash};
 use crate::ids::IdTable;
 use crate::layout::{Layout, parse_segment_name};
 use crate::locations::Locations;
 use crate::rebuild::{load_locations, rebuild_tree};
 use crate::segments::{Segment, Segments};
-use crate::tail::replay;
+use crate::start_error::StartError;
+use crate::tail::{From, replay};
 use crate::tree::Tree;
 use crate::walk::SegmentFile;
 
@@ -42,29 +43,6 @@ pub struct StartReport {
     pub locations_rebuilt: usize,
     /// What was cut off the end, in a sentence.
     pub cut: Option<String>,
-}
-
-/// Why a start was refused. Nothing was changed then but, perhaps, derived files.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The directory cannot be used.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was attempted.
-        what: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// What stands there is not a log that can be continued.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl StartError {
-    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Io { what, source }
-    }
 }
 
 /// What a start hands to the store.
@@ -248,7 +226,7 @@ fn check_headers(
                 segment.name
             )))
         };
-        match read_header(segment) {
+        match segment.header() {
             Ok(header) if header.origin != origin => {
                 return refused(&"it belongs to another log");
             }
@@ -266,32 +244,6 @@ fn check_headers(
         }
     }
     Ok(())
-}
-
-pub(crate) struct BadHeader {
-    damaged: bool,
-    pub(crate) message: String,
-}
-
-pub(crate) fn read_header(segment: &SegmentFile) -> Result<SegmentHeader, BadHeader> {
-    let bytes = segment
-        .read(0, SEGMENT_HEADER_LEN as u64)
-        .map_err(|error| BadHeader {
-            damaged: true,
-            message: error.to_string(),
-        })?;
-    let bytes: [u8; SEGMENT_HEADER_LEN] = bytes.try_into().unwrap_or([0; SEGMENT_HEADER_LEN]);
-    SegmentHeader::decode(&bytes).map_err(|error| BadHeader {
-        damaged: error == crate::format::SegmentHeaderError::Damaged,
-        message: error.to_string(),
-    })
-}
-
-/// Which segment, by position, holds what follows the checkpoint, and from which offset.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct From {
-    pub(crate) position: usize,
-    pub(crate) offset: u64,
 }
 
 fn find_checkpoint_end(

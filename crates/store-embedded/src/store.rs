@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use audittrail_entry::Timestamp;
@@ -16,29 +16,10 @@ use uuid::Uuid;
 use crate::data_directory::DataDirectory;
 use crate::disk::Disk;
 use crate::format::origin_hash;
-use crate::ids::IdTable;
-use crate::layout::Layout;
 use crate::offload::{Offload, offload};
-use crate::segments::Segments;
-use crate::start::{Identity, StartError, StartReport, start};
-use crate::tree::Tree;
-use crate::writer::Writer;
-
-/// How the store is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// A segment is closed when the next batch would make it larger.
-    pub segment_bytes: u64,
-}
-
-impl Default for Options {
-    /// 256 MiB a segment.
-    fn default() -> Self {
-        Self {
-            segment_bytes: 256 << 20,
-        }
-    }
-}
+use crate::shared::{Options, Shared, Writer};
+use crate::start::{Identity, StartReport, start};
+use crate::start_error::StartError;
 
 /// A log in one directory of one machine.
 ///
@@ -47,21 +28,6 @@ impl Default for Options {
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     offload: Arc<dyn Offload>,
-}
-
-pub(crate) struct Shared {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) layout: Layout,
-    pub(crate) options: Options,
-    pub(crate) origin_hash: [u8; 32],
-    pub(crate) segments: Segments,
-    pub(crate) tree: Tree,
-    ids: RwLock<IdTable>,
-    head: RwLock<TreeHead>,
-    checkpoint: RwLock<Option<KeptCheckpoint>>,
-    writer: Mutex<Writer>,
-    /// Held as long as the store is.
-    _directory: DataDirectory,
 }
 
 /// What a scan looks at between two looks at the clock of others: about 2 MiB of records.
@@ -127,36 +93,6 @@ impl EmbeddedStore {
 }
 
 impl Shared {
-    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn ids_mut(&self) -> RwLockWriteGuard<'_, IdTable> {
-        self.ids.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_head(&self, head: TreeHead) {
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
-    }
-
-    fn head(&self) -> TreeHead {
-        *self.head.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_checkpoint(&self, checkpoint: KeptCheckpoint) {
-        *self
-            .checkpoint
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
-    }
-
-    pub(crate) fn kept_checkpoint(&self) -> Option<KeptCheckpoint> {
-        self.checkpoint
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     fn find(&self, id: &Uuid) -> io::Result<Option<u64>> {
         let candidates = self
             .ids

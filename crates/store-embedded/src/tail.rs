@@ -12,7 +12,7 @@ use crate::ids::IdTable;
 use crate::layout::Layout;
 use crate::locations::Location;
 use crate::segments::{Segment, Segments};
-use crate::start::{From, StartError, read_header};
+use crate::start_error::StartError;
 use crate::tree::Tree;
 use crate::walk::{BatchAt, SegmentFile, id_of};
 
@@ -24,6 +24,13 @@ pub(crate) struct Replayed {
     pub(crate) active: Option<Arc<Segment>>,
     pub(crate) end: u64,
     pub(crate) cut: Option<String>,
+}
+
+/// Which segment, by position, holds what follows the checkpoint, and from which offset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From {
+    pub(crate) position: usize,
+    pub(crate) offset: u64,
 }
 
 /// Where a segment stops being good.
@@ -181,7 +188,9 @@ impl Tail<'_> {
 
 /// The segment begins where the log stands.
 fn check_follows(file: &SegmentFile, edge: &Edge) -> Result<(), StartError> {
-    let follows = read_header(file).is_ok_and(|header| header.before == edge.head());
+    let follows = file
+        .header()
+        .is_ok_and(|header| header.before == edge.head());
     if follows {
         return Ok(());
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::disk::DiskFile;
 use crate::format::{
-    BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, decode_batch,
+    BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, SegmentHeader,
+    SegmentHeaderError, decode_batch,
 };
 use crate::locations::Location;
 
@@ -37,7 +38,29 @@ pub(crate) struct SegmentFile {
     pub(crate) len: u64,
 }
 
+/// A segment's header that cannot be used.
+pub(crate) struct BadHeader {
+    /// Whether its bytes were changed, rather than being those of another log or version.
+    pub(crate) damaged: bool,
+    pub(crate) message: String,
+}
+
 impl SegmentFile {
+    /// Its header.
+    pub(crate) fn header(&self) -> Result<SegmentHeader, BadHeader> {
+        let bytes = self
+            .read(0, SEGMENT_HEADER_LEN as u64)
+            .map_err(|error| BadHeader {
+                damaged: true,
+                message: error.to_string(),
+            })?;
+        let bytes: [u8; SEGMENT_HEADER_LEN] = bytes.try_into().unwrap_or([0; SEGMENT_HEADER_LEN]);
+        SegmentHeader::decode(&bytes).map_err(|error| BadHeader {
+            damaged: error == SegmentHeaderError::Damaged,
+            message: error.to_string(),
+        })
+    }
+
     pub(crate) fn read(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
         self.file.read_at(&mut bytes, offset)?;

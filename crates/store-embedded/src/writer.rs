@@ -12,23 +12,12 @@ use crate::disk::{Mode, ReplaceError, SyncPoint, replace_file};
 use crate::format::{BATCH_HEADER_LEN, SEGMENT_HEADER_LEN, SegmentHeader, encode_batch};
 use crate::locations::{Location, Locations};
 use crate::segments::Segment;
-use crate::store::Shared;
+use crate::shared::{Shared, Writer};
 
 /// Derived rows are written to their files when so many are in memory.
 const PENDING_FLUSH: usize = 16_384;
 /// With so many in memory the derived files cannot be written, and nothing more is taken.
 const PENDING_MAX: usize = 4 << 20;
-
-/// What only the one who commits needs.
-pub(crate) struct Writer {
-    pub(crate) edge: Edge,
-    pub(crate) active: Option<Arc<Segment>>,
-    /// Where the next batch goes in the active segment.
-    pub(crate) end: u64,
-    /// After a failed sync or truncate nothing may be written any more.
-    pub(crate) broken: Option<String>,
-    pub(crate) buffer: Vec<u8>,
-}
 
 fn refused(what: &str, error: io::Error) -> CommitError {
     CommitError::caused(CommitErrorKind::Refused, what, error)

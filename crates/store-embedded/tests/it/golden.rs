@@ -35,7 +35,10 @@ fn submission(number: u64) -> Submission {
     let entry = NewEntry::parse(json.as_bytes(), &limits, received_at).unwrap();
     let record = entry
         .seal(SealWith {
-            submitter: &Submitter { iss: None, sub: "golden" },
+            submitter: &Submitter {
+                iss: None,
+                sub: "golden",
+            },
             received_at,
             id,
             salt: [number as u8; 32],
@@ -45,7 +48,12 @@ fn submission(number: u64) -> Submission {
         })
         .unwrap();
     let leaf_hash = leaf_hash(&record.leaf);
-    Submission { id, origin: IdOrigin::Server, record, leaf_hash }
+    Submission {
+        id,
+        origin: IdOrigin::Server,
+        record,
+        leaf_hash,
+    }
 }
 
 /// Makes the directory that is pinned.
@@ -55,9 +63,16 @@ async fn make(data: &Path) {
     let key = b"a signing key of thirty-two bytes or more";
     write_key(&*disk, data, "signing.key", key).unwrap();
     let signer = signer([7; 32]);
-    let options = Options { segment_bytes: SEGMENT_BYTES };
-    let opened =
-        EmbeddedStore::open(directory, &identity(&signer), options, START, Arc::new(Inline));
+    let options = Options {
+        segment_bytes: SEGMENT_BYTES,
+    };
+    let opened = EmbeddedStore::open(
+        directory,
+        &identity(&signer),
+        options,
+        START,
+        Arc::new(Inline),
+    );
     let store = Arc::new(opened.unwrap().0);
     let queue = Arc::new(InProcessQueue::new(Bounds::default()));
     let mut sequencer = Sequencer::start(
@@ -77,8 +92,14 @@ async fn make(data: &Path) {
         let entries = (number..number + size).map(submission).collect();
         number += size;
         let _waiter = queue.submit(Request::new(entries)).await.unwrap();
-        let take = Take { entries: 100, bytes: 1 << 20 };
-        sequencer.sequence(&queue.receive(take).await.unwrap()).await.unwrap();
+        let take = Take {
+            entries: 100,
+            bytes: 1 << 20,
+        };
+        sequencer
+            .sequence(&queue.receive(take).await.unwrap())
+            .await
+            .unwrap();
     }
 }
 
@@ -120,7 +141,13 @@ fn the_bytes_of_a_data_directory_are_pinned() {
         files.iter().map(|(name, _)| name.clone()).collect()
     };
     assert_eq!(names(&made), names(&pinned));
-    assert!(names(&made).iter().filter(|name| name.starts_with("log")).count() > 1);
+    assert!(
+        names(&made)
+            .iter()
+            .filter(|name| name.starts_with("log"))
+            .count()
+            > 1
+    );
     for ((name, made), (_, pinned)) in made.iter().zip(&pinned) {
         assert!(made == pinned, "{} has other bytes", name.display());
     }
@@ -138,17 +165,25 @@ fn a_pinned_directory_is_opened() {
         }
         let directory = DataDirectory::open(Arc::new(RealDisk), data.path()).unwrap();
         let identity = identity(&signer([7; 32]));
-        let options = Options { segment_bytes: SEGMENT_BYTES };
+        let options = Options {
+            segment_bytes: SEGMENT_BYTES,
+        };
         let opened = EmbeddedStore::open(directory, &identity, options, START, Arc::new(Inline));
         let (store, report) = opened.unwrap();
         let size: u64 = BATCHES.iter().sum();
-        assert_eq!((report.size, report.beyond_checkpoint, report.cut), (size, 2, None));
+        assert_eq!(
+            (report.size, report.beyond_checkpoint, report.cut),
+            (size, 2, None)
+        );
         assert_eq!(report.tree_rebuilt, !derived_too);
         let stored = block_on(store.scan(0..size, usize::MAX)).unwrap();
         for (number, stored) in (0..).zip(stored) {
             let submission = submission(number);
             assert_eq!(stored.record, Ok(submission.record));
-            assert_eq!(block_on(store.find(&[submission.id])).unwrap(), [Some(number)]);
+            assert_eq!(
+                block_on(store.find(&[submission.id])).unwrap(),
+                [Some(number)]
+            );
         }
     }
 }
@@ -158,8 +193,15 @@ fn a_pinned_directory_is_opened() {
 fn the_pinned_bytes_are_those_of_the_document() {
     let script = golden().join("../../read_log.py");
     let read = |data: &Path| {
-        let output = Command::new("python3").arg(&script).arg(data).output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let output = Command::new("python3")
+            .arg(&script)
+            .arg(data)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
     };
     let (sound, said) = read(&golden());
     assert!(sound && said.starts_with("size 18 root "), "{said}");

@@ -1,0 +1,108 @@
+//! The embedded store passes the suite of stores, and a start finds what the suite left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use audittrail_store::Store;
+use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
+use audittrail_store_embedded::disk::{Disk, RealDisk, SimulatedDisk};
+use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Identity, Inline, Options};
+
+use crate::support::START;
+
+/// Small, so that a log of the suite has many segments and its reads cross them.
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+fn open(disk: Arc<dyn Disk>, path: &Path) -> Arc<dyn Store> {
+    let identity = Identity {
+        origin: ORIGIN.to_owned(),
+        keys: vec![conformance::signer().verifier()],
+    };
+    let options = Options {
+        segment_bytes: SEGMENT_BYTES,
+    };
+    let directory = DataDirectory::open(disk, path).unwrap();
+    let (store, report) =
+        EmbeddedStore::open(directory, &identity, options, START, Arc::new(Inline)).unwrap();
+    assert!(report.cut.is_none(), "{:?}", report.cut);
+    assert!(!report.tree_rebuilt && report.locations_rebuilt == 0);
+    Arc::new(store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_simulated_disk() {
+    let seed = AtomicU64::new(0);
+    conformance::run(async || {
+        let disk = SimulatedDisk::new(seed.fetch_add(1, Ordering::Relaxed));
+        open(Arc::new(disk), Path::new("/data"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_the_real_disk() {
+    let parent = tempfile::tempdir().unwrap();
+    let count = AtomicU64::new(0);
+    conformance::run(async || {
+        let name = count.fetch_add(1, Ordering::Relaxed).to_string();
+        open(Arc::new(RealDisk), &parent.path().join(name))
+    })
+    .await;
+}
+
+/// After each start the log is the same, with a checkpoint below the head, at it, or none.
+async fn live_several_times(disk: impl Fn() -> Arc<dyn Disk>, path: &Path) {
+    let mut log = Log::default();
+    let mut generator = Generator::new(40);
+    for (life, batches) in [
+        &[][..],
+        &[1],
+        &[255, 1, 300],
+        &[1, 1, 1],
+        &[500, 7],
+        &[],
+        &[40_000, 30_000],
+        &[3],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let store = open(disk(), path);
+        log.check(&store).await;
+        for size in *batches {
+            let large = *size > 1_000;
+            let entries = (0..*size).map(|_| match large {
+                true => generator.small_entry(),
+                false => generator.entry(),
+            });
+            log.commit(&store, entries.collect()).await;
+            if life % 3 != 1 {
+                log.keep_checkpoint(&store).await;
+            }
+        }
+        if life % 2 == 0 {
+            log.commit(&store, vec![generator.entry()]).await;
+        }
+    }
+    let store = open(disk(), path);
+    log.check(&store).await;
+    assert_eq!(log.levels.len(), 3, "the log reaches level 16");
+}
+
+#[tokio::test]
+async fn a_start_finds_the_same_log_on_a_simulated_disk() {
+    let disk = SimulatedDisk::new(1);
+    let new_life = || {
+        disk.kill();
+        Arc::new(disk.clone()) as Arc<dyn Disk>
+    };
+    live_several_times(new_life, Path::new("/data")).await;
+}
+
+#[tokio::test]
+async fn a_start_finds_the_same_log_on_the_real_disk() {
+    let parent = tempfile::tempdir().unwrap();
+    let path: PathBuf = parent.path().join("data");
+    live_several_times(|| Arc::new(RealDisk), &path).await;
+}
