@@ -74,12 +74,13 @@ impl Shared {
         let page = parameters.take_number("page", 1, BY_PAGE)?;
         let mut repeated = parameters.clone();
         let limit = parameters.take_number("page_size", 1, settings.page_entries)?;
-        let count = parameters.take_word("count", "limited, exact and none", |word| match word {
-            "limited" => Some(CountMode::Limited),
-            "exact" => Some(CountMode::Exact),
-            "none" => Some(CountMode::None),
-            _ => None,
-        })?;
+        let count =
+            parameters.take_word("count", "limited, exact and none", |word| match word {
+                "limited" => Some(CountMode::Limited),
+                "exact" => Some(CountMode::Exact),
+                "none" => Some(CountMode::None),
+                _ => None,
+            })?;
         let filter = Filter::from_parameters(parameters.iter())
             .map_err(|errors| Problem::parameters(&errors))?;
         let limit = limit.unwrap_or(PAGE_SIZE);

@@ -74,6 +74,9 @@ impl InProcessQueue {
         state.waiting.clear();
         state.received.clear();
         (state.entries, state.bytes) = (0, 0);
+        drop(state);
+        // A receiver that waits learns that nothing will come.
+        self.arrived.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

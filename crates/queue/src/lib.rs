@@ -1,7 +1,7 @@
 //! The way from a request to the sequencer: the [`Queue`] trait with its contract, the
 //! queue within one process, and the suite that every queue passes.
 
-//pub mod conformance;
+pub mod conformance;
 mod in_process;
 mod request;
 

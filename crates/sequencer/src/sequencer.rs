@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use audittrail_checkpoint::{Checkpoint, Signer};
 use audittrail_merkle::Edge;
-use audittrail_queue::{Delivery, Outcome, Queue, Take};
+use audittrail_queue::{Delivery, DeliveryId, Outcome, Queue, Take};
 use audittrail_store::{CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -140,7 +140,7 @@ impl Sequencer {
             Err(error) if error.kind() == StoreErrorKind::Fatal => {
                 return Err(SequencerError::Store(error));
             }
-            Err(error) => return self.refuse(deliveries, &error.to_string()).await,
+            Err(error) => return self.not_looked_up(deliveries, &error).await,
         };
         let plan = plan(&self.edge, deliveries, &known);
         if !plan.batch.entries.is_empty() {
@@ -150,7 +150,10 @@ impl Sequencer {
                 .await;
             if let Err(error) = committed {
                 return match error.kind() {
-                    CommitErrorKind::Refused => self.refuse(deliveries, &error.to_string()).await,
+                    CommitErrorKind::Refused => {
+                        let why = error.to_string();
+                        self.refuse(self.edge.size(), plan.outcomes, &why).await
+                    }
                     CommitErrorKind::Lost => Err(SequencerError::Lost(error)),
                     CommitErrorKind::Fatal => Err(SequencerError::Commit(error)),
                     CommitErrorKind::Unknown => self.lead_again().await,
@@ -240,15 +243,41 @@ impl Sequencer {
         Ok(existing.collect())
     }
 
-    async fn refuse(&self, deliveries: &[Delivery], why: &str) -> Result<(), SequencerError> {
-        tracing::warn!(
-            error = why,
-            requests = deliveries.len(),
-            "a batch was refused"
-        );
-        let outcomes = deliveries
-            .iter()
-            .map(|d| (d.id, Outcome::Refused(why.to_owned())));
+    /// Without knowing what is stored under their ids, requests cannot be planned. New ones
+    /// are refused. Of one that was delivered before nobody knows whether it is stored, so it
+    /// waits until that can be looked up.
+    async fn not_looked_up(
+        &self,
+        deliveries: &[Delivery],
+        error: &StoreError,
+    ) -> Result<(), SequencerError> {
+        let unknown = deliveries.iter().any(|delivery| delivery.redelivered);
+        tracing::warn!(%error, requests = deliveries.len(), "ids could not be looked up");
+        let outcomes = deliveries.iter().filter(|delivery| !delivery.redelivered);
+        let outcomes = outcomes.map(|delivery| (delivery.id, Outcome::Refused(error.to_string())));
+        self.queue.settle(outcomes.collect()).await?;
+        if unknown {
+            tokio::time::sleep(self.config.retry_pause).await;
+            self.queue.reclaim().await?;
+        }
+        Ok(())
+    }
+
+    /// After a refused batch. What was to be placed in it, from `first_index` on, is not
+    /// stored; what a request only repeats is stored all the same, and is said to be.
+    async fn refuse(
+        &self,
+        first_index: u64,
+        planned: Vec<(DeliveryId, Outcome)>,
+        why: &str,
+    ) -> Result<(), SequencerError> {
+        tracing::warn!(error = why, requests = planned.len(), "a batch was refused");
+        let outcomes = planned.into_iter().map(|(id, outcome)| match outcome {
+            Outcome::Committed(placed) if placed.iter().all(|one| one.index < first_index) => {
+                (id, Outcome::Committed(placed))
+            }
+            _ => (id, Outcome::Refused(why.to_owned())),
+        });
         Ok(self.queue.settle(outcomes.collect()).await?)
     }
 

@@ -14,7 +14,6 @@ use audittrail_store::{
 use uuid::Uuid;
 
 use crate::data_directory::DataDirectory;
-use crate::disk::Disk;
 use crate::format::origin_hash;
 use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};

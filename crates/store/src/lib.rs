@@ -3,11 +3,11 @@
 //! injection, the suite that every store passes, and reading with verification.
 
 mod collect;
-//pub mod conformance;
+pub mod conformance;
 mod cursor;
 mod error;
 mod filter;
-//mod memory;
+mod memory;
 mod params;
 mod query;
 mod traits;
@@ -17,7 +17,7 @@ pub use collect::Collector;
 pub use cursor::{Cursor, CursorError};
 pub use error::{CommitError, CommitErrorKind, StoreError, StoreErrorKind};
 pub use filter::{Filter, IpBlock, Member, Test, Window};
-//pub use memory::{Fault, MemoryStore};
+pub use memory::{Fault, MemoryStore};
 pub use params::ParameterError;
 pub use query::{Access, Count, CountMode, Direction, Key, Order, Page, Query, Start};
 pub use traits::{Batch, BatchEntry, Damage, KeptCheckpoint, Node, Store, Stored};

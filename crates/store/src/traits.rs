@@ -99,8 +99,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(), CommitError>;
 
     /// Keeps a signed checkpoint of a committed head. On `Ok` it is durable, and so is
-    /// everything derived that a start needs to confirm it. It replaces an earlier one
-    /// and is refused if smaller than that.
+    /// everything derived that a start needs to confirm it. It replaces an earlier one; one
+    /// smaller than that, or of more than is committed, is `Invalid`.
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError>;
 
     /// The committed head. What this process committed is in it at once.
@@ -117,7 +117,9 @@ pub trait Store: Send + Sync + 'static {
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError>;
 
     /// Consecutive entries from `range.start`: at least one and at most the range, fewer
-    /// where `max_bytes` of records are reached first. An empty range gives none.
+    /// where `max_bytes` of records are reached first; up to 256 may be read together before
+    /// that is looked at. An empty range gives none; one that ends above the head is
+    /// `Invalid`.
     async fn scan(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Stored>, StoreError>;
 
     /// One page of the entries that a query selects.

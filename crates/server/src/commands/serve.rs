@@ -47,9 +47,11 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
 
 async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
     // The addresses first: a port in use is refused before anything is made on disk.
-    let listener = bind(settings.listen, "--listen").await?;
+    let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {
-        MetricsListen::Address(address) => Some(bind(address, "--metrics-listen").await?),
+        MetricsListen::Address(address) => {
+            Some(bind(address, "--metrics-listen or AUDITTRAIL_METRICS_LISTEN").await?)
+        }
         MetricsListen::None | MetricsListen::Same => None,
     };
     let directory = DataDirectory::open(Arc::new(RealDisk), &settings.data)

@@ -1,0 +1,74 @@
+//! The suite that every store passes.
+//!
+//! Each property is a function that takes an empty store and panics, saying what is broken,
+//! if the store does not keep the contract of [`Store`]. [`run`] goes through all of them.
+//! [`Log`] is the model that they compare with; a test of one store can also fill a log,
+//! open the store anew, and check it again.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "it is test code: a property ends where the store is not as it should be"
+)]
+
+mod concurrent;
+mod generate;
+mod log;
+mod queries;
+mod reading;
+mod searching;
+mod writing;
+
+use std::sync::Arc;
+
+pub use concurrent::readers_beside_a_committer;
+pub use generate::{Generator, Numbers, ORIGIN, START, signing_key};
+pub use log::{Log, signer};
+pub use reading::{
+    every_level_of_a_large_tree, finding, hashes_out_of_bounds, records_as_asked, scanning,
+};
+pub use searching::{
+    access_is_a_wall, arbitrary_starts, pages_forwards_and_backwards, pages_of_a_log_that_grows,
+};
+pub use writing::{
+    an_empty_log, batches_that_lead_nowhere, checkpoints_only_grow, commits_are_visible_at_once,
+    one_of_two_leaders_loses,
+};
+
+use crate::Store;
+
+/// Every property, each on a new empty store of `make`.
+///
+/// Call it on a runtime of several threads: one property reads from many of them.
+pub async fn run<F, Fut>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    macro_rules! each {
+        ($($property:ident),* $(,)?) => {
+            $(
+                tracing::info!(property = stringify!($property));
+                $property(make().await).await;
+            )*
+        };
+    }
+    each!(
+        an_empty_log,
+        commits_are_visible_at_once,
+        one_of_two_leaders_loses,
+        batches_that_lead_nowhere,
+        checkpoints_only_grow,
+        scanning,
+        records_as_asked,
+        finding,
+        hashes_out_of_bounds,
+        pages_forwards_and_backwards,
+        arbitrary_starts,
+        pages_of_a_log_that_grows,
+        access_is_a_wall,
+        readers_beside_a_committer,
+        every_level_of_a_large_tree,
+    );
+}

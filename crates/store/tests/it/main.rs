@@ -1,0 +1,13 @@
+//! The store crate from outside.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it should be"
+)]
+
+mod broken;
+mod cursors;
+mod filters;
+mod memory;
+mod verifying;
