@@ -63,7 +63,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .to_str()
         .ok()
         .filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
-    match key.filter(|_| values.next().is_none()) {
+    let printable = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    match key.filter(printable).filter(|_| values.next().is_none()) {
         Some(key) => Ok(Some(key.to_owned())),
         None => Err(Problem::new(
             Slug::InvalidHeader,

@@ -169,7 +169,7 @@ impl<'a> NewEntry<'a> {
                 other => {
                     let violation =
                         Violation::new("", "an entry has no such member; put it into details");
-                    reader.violations.push(violation.below(other));
+                    reader.push(violation.below(other));
                 }
             }
         }
@@ -308,6 +308,9 @@ fn is_member(name: &str) -> bool {
     )
 }
 
+/// So many violations of one entry are named.
+const VIOLATIONS: usize = 100;
+
 struct Reader<'l> {
     limits: &'l Limits,
     now: Timestamp,
@@ -315,9 +318,15 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
+    /// Takes note of a violation; of too many, the first are enough.
+    fn push(&mut self, violation: Violation) {
+        if self.violations.len() < VIOLATIONS {
+            self.violations.push(violation);
+        }
+    }
+
     fn found(&mut self, member: &str, detail: impl Into<String>) {
-        self.violations
-            .push(Violation::new(format!("/{member}"), detail));
+        self.push(Violation::new(format!("/{member}"), detail));
     }
 
     fn text<'a>(&mut self, member: &str, value: Value<'a>, max: usize) -> Option<Cow<'a, str>> {
@@ -401,7 +410,7 @@ impl Reader<'_> {
             return None;
         }
         if let Some(violation) = find_nul(&value) {
-            self.violations.push(violation.below("details"));
+            self.push(violation.below("details"));
         }
         Some(value)
     }

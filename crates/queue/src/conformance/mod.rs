@@ -243,13 +243,20 @@ pub async fn receiving_takes_so_much(queue: Arc<dyn Queue>) {
     assert_eq!(first_ids(&deliveries), [70], "there is always one");
 }
 
-/// `receive` waits, and what is submitted then wakes it.
+/// `receive` waits, and what is submitted or reclaimed then wakes it.
 pub async fn receiving_waits_for_a_request(queue: Arc<dyn Queue>) {
     let mut receiving = pin!(queue.receive(ALL));
     assert_waits(receiving.as_mut(), "something came out of an empty queue").await;
     let _waiter = submit(&queue, request(5, 1, 0)).await;
     let deliveries = tokio::time::timeout(PATIENCE, receiving).await;
     let deliveries = deliveries.expect("the request wakes the receiver").unwrap();
+    assert_eq!(first_ids(&deliveries), [5]);
+    // What comes again wakes it as well.
+    let mut receiving = pin!(queue.receive(ALL));
+    assert_waits(receiving.as_mut(), "a request came twice").await;
+    queue.reclaim().await.unwrap();
+    let deliveries = tokio::time::timeout(PATIENCE, receiving).await;
+    let deliveries = deliveries.expect("reclaiming wakes the receiver").unwrap();
     assert_eq!(first_ids(&deliveries), [5]);
 }
 

@@ -1,8 +1,9 @@
 //! What was delivered before may be stored: it is never refused without a look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use audittrail_queue::{Outcome, Placed, Queue, Take};
+use audittrail_queue::{Delivery, InProcessQueue, Outcome, Placed, Queue, Take};
 use audittrail_store::{Fault, MemoryStore, StoreErrorKind};
 
 use crate::support::{CLIENT, Known, SERVER, Sent, request, run_beside, start};
@@ -14,6 +15,12 @@ const ALL: Take = Take {
 
 fn placed(index: u64, retried: bool) -> Outcome {
     Outcome::Committed(vec![Placed { index, retried }])
+}
+
+/// What is received before the clock, which jumps while everything waits, says that nothing comes.
+async fn receive(queue: &InProcessQueue) -> Vec<Delivery> {
+    let received = tokio::time::timeout(Duration::from_secs(60), queue.receive(ALL)).await;
+    received.expect("something is received").unwrap()
 }
 
 /// A batch was stored and its answer lost; then the store cannot look ids up for a while.
@@ -53,17 +60,17 @@ async fn a_new_request_beside_it_is_refused_at_once() {
     let mut life = start(&store).await;
     store.inject(Fault::CommitUnknown { persisted: true });
     let old = life.queue.submit(request(&[Sent::new(1, SERVER)])).await;
-    let deliveries = life.queue.receive(ALL).await.unwrap();
+    let deliveries = receive(&life.queue).await;
     life.sequencer.sequence(&deliveries).await.unwrap();
 
     let new = life.queue.submit(request(&[Sent::new(2, CLIENT)])).await;
     store.inject(Fault::Find(StoreErrorKind::Unavailable));
-    let deliveries = life.queue.receive(ALL).await.unwrap();
+    let deliveries = receive(&life.queue).await;
     assert_eq!(deliveries.len(), 2);
     life.sequencer.sequence(&deliveries).await.unwrap();
     assert!(matches!(new.unwrap().outcome().await, Outcome::Refused(_)));
 
-    let deliveries = life.queue.receive(ALL).await.unwrap();
+    let deliveries = receive(&life.queue).await;
     assert_eq!(deliveries.len(), 1, "only the old one comes again");
     life.sequencer.sequence(&deliveries).await.unwrap();
     assert_eq!(old.unwrap().outcome().await, placed(0, true));
@@ -77,7 +84,7 @@ async fn what_is_stored_is_not_refused_with_what_is_not() {
     let mut life = start(&store).await;
     store.inject(Fault::CommitUnknown { persisted: true });
     let old = life.queue.submit(request(&[Sent::new(1, SERVER)])).await;
-    let deliveries = life.queue.receive(ALL).await.unwrap();
+    let deliveries = receive(&life.queue).await;
     life.sequencer.sequence(&deliveries).await.unwrap();
 
     let new = life.queue.submit(request(&[Sent::new(2, SERVER)])).await;
@@ -85,7 +92,7 @@ async fn what_is_stored_is_not_refused_with_what_is_not() {
     let half = [Sent::new(1, CLIENT), Sent::new(3, CLIENT)];
     let half = life.queue.submit(request(&half)).await;
     store.inject(Fault::CommitRefused);
-    let deliveries = life.queue.receive(ALL).await.unwrap();
+    let deliveries = receive(&life.queue).await;
     assert_eq!(deliveries.len(), 3);
     life.sequencer.sequence(&deliveries).await.unwrap();
     assert_eq!(old.unwrap().outcome().await, placed(0, true));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use audittrail_checkpoint::{Checkpoint, Signer};
 use audittrail_entry::{
@@ -134,7 +135,10 @@ pub(crate) async fn run_beside<T>(
         }
         end
     };
-    tokio::join!(run, clients)
+    // The clock jumps whenever everything waits, so an hour is over at once if nothing comes.
+    let both = async { tokio::join!(run, clients) };
+    let both = tokio::time::timeout(Duration::from_secs(3_600), both).await;
+    both.expect("the loop and its clients come to an end")
 }
 
 /// What clients were told.

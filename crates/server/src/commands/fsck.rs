@@ -82,6 +82,13 @@ fn print(report: &FsckReport) {
         "{} entries read, log size {size}, checkpoint size {checkpoint}",
         report.entries
     );
+    if size > checkpoint {
+        crate::out!(
+            "{} entries lie beyond the checkpoint: no more than the last second's, unless an older \
+             checkpoint was put back",
+            size - checkpoint
+        );
+    }
     if report.torn_bytes > 0 {
         crate::out!(
             "{} bytes at the end are no whole batch: a running server is writing it, or the next \

@@ -137,6 +137,9 @@ fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, F
     .map_err(|error| Failure::Usage(error.to_string()))
 }
 
+/// About what half a second of full load commits.
+const BEYOND_CHECKPOINT: u64 = 200_000;
+
 fn log_start(origin: &str, report: &StartReport) {
     tracing::info!(
         origin,
@@ -146,6 +149,13 @@ fn log_start(origin: &str, report: &StartReport) {
         locations_rebuilt = report.locations_rebuilt,
         "the log is open"
     );
+    if report.beyond_checkpoint > BEYOND_CHECKPOINT {
+        tracing::warn!(
+            entries = report.beyond_checkpoint,
+            "more entries lie beyond the checkpoint than a crash leaves: if no load was that high, \
+             an older checkpoint was put back; compare with one kept elsewhere"
+        );
+    }
     if let Some(cut) = &report.cut {
         tracing::warn!("{cut}");
     }

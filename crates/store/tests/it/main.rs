@@ -9,5 +9,6 @@
 mod broken;
 mod cursors;
 mod filters;
+mod matching;
 mod memory;
 mod verifying;

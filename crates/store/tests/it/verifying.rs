@@ -175,7 +175,7 @@ async fn each_part_of_a_record_counts() {
         ("the signature", |record| record.signature[0] ^= 1),
         ("the key's name", |record| record.key_id.0[0] ^= 1),
         ("the salt", |record| {
-            record.sealed.as_mut().unwrap().salt[31] ^= 1
+            record.sealed.as_mut().unwrap().salt[31] ^= 1;
         }),
         ("the sealed part", |record| {
             record.sealed.as_mut().unwrap().bytes.push(b' ');
