@@ -14,8 +14,8 @@ pub struct Collector<'q> {
     heap: BinaryHeap<((i64, u64), KeyOrd)>,
     capacity: usize,
     matched: u64,
-    /// Matches on the near side of the starting key.
-    passed: u64,
+    /// Whether there are matches on the near side of the starting key.
+    passed: bool,
     candidates: u64,
     damaged: Vec<(u64, String)>,
 }
@@ -56,7 +56,7 @@ impl<'q> Collector<'q> {
             heap: BinaryHeap::new(),
             capacity: skip.saturating_add(query.limit),
             matched: 0,
-            passed: 0,
+            passed: false,
             candidates: 0,
             damaged: Vec::new(),
         }
@@ -97,13 +97,26 @@ impl<'q> Collector<'q> {
             return;
         }
         self.matched += 1;
-        let key = match entry {
-            Some(entry) => self.query.order.key(entry.open.timestamp, index),
-            None => self
-                .query
-                .order
-                .key(audittrail_entry::Timestamp::from_nanos(i64::MIN), index),
+        let timestamp = match entry {
+            Some(entry) => entry.open.timestamp,
+            None => audittrail_entry::Timestamp::from_nanos(i64::MIN),
         };
+        self.offer_selected(self.query.order.key(timestamp, index));
+    }
+
+    /// Takes note of matches without looking at their keys.
+    pub fn count(&mut self, matches: u64) {
+        self.matched += matches;
+    }
+
+    /// How many matches there are so far.
+    pub fn matched(&self) -> u64 {
+        self.matched
+    }
+
+    /// Looks at the key of an entry that the query selects, and that was or will be counted
+    /// by [`Collector::count`].
+    pub fn offer_selected(&mut self, key: Key) {
         let mut rank = self.query.order.rank(key);
         if let Start::At(from, direction) = self.query.start {
             let from = self.query.order.rank(from);
@@ -112,7 +125,7 @@ impl<'q> Collector<'q> {
                 Direction::Before => rank < from,
             };
             if !beyond {
-                self.passed += 1;
+                self.passed = true;
                 return;
             }
             if direction == Direction::Before {
@@ -126,6 +139,32 @@ impl<'q> Collector<'q> {
             self.heap.pop();
             self.heap.push((rank, KeyOrd(key)));
         }
+    }
+
+    /// Whether the page is full, with more to follow, by keys that come before any key not
+    /// before `next`, as seen from where the page starts.
+    pub fn is_settled(&self, next: Key) -> bool {
+        let mut rank = self.query.order.rank(next);
+        if let Start::At(_, Direction::Before) = self.query.start {
+            rank = (!rank.0, !rank.1);
+        }
+        self.candidates > self.capacity as u64
+            && self.heap.peek().is_none_or(|worst| worst.0 < rank)
+    }
+
+    /// Whether nothing was found yet from where the page starts.
+    pub fn is_empty(&self) -> bool {
+        self.candidates == 0
+    }
+
+    /// Whether a match was seen on the near side of where the page starts.
+    pub fn has_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// Says that there is a match on the near side of where the page starts.
+    pub fn set_passed(&mut self) {
+        self.passed = true;
     }
 
     /// The page.
@@ -143,10 +182,10 @@ impl<'q> Collector<'q> {
                 keys.drain(..skip.min(keys.len()));
                 (skip > 0 && self.matched > 0, beyond)
             }
-            Start::At(_, Direction::After) => (self.passed > 0, beyond),
+            Start::At(_, Direction::After) => (self.passed, beyond),
             Start::At(_, Direction::Before) => {
                 keys.reverse();
-                (beyond, self.passed > 0)
+                (beyond, self.passed)
             }
         };
         let count = match query.count {

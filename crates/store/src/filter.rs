@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use audittrail_entry::{Entry, Outcome};
 
+use crate::details::{DetailsPath, DetailsTest, strings};
+use crate::text::{fold, words};
+
 /// A member of an entry that holds text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Member {
@@ -63,6 +66,10 @@ pub enum Test {
     In(Vec<String>),
     /// There is no text, or it is none of these.
     NotIn(Vec<String>),
+    /// This folded text is a part of the text, case disregarded.
+    Contains(String),
+    /// The text begins with this one.
+    StartsWith(String),
 }
 
 impl Test {
@@ -70,6 +77,8 @@ impl Test {
         match self {
             Self::Equals(wanted) => text == Some(wanted),
             Self::In(wanted) => text.is_some_and(|text| wanted.iter().any(|one| one == text)),
+            Self::Contains(part) => text.is_some_and(|text| fold(text).contains(part)),
+            Self::StartsWith(start) => text.is_some_and(|text| text.starts_with(start)),
             Self::NotIn(unwanted) => text.is_none_or(|text| unwanted.iter().all(|one| one != text)),
         }
     }
@@ -108,6 +117,16 @@ pub struct IpBlock {
 }
 
 impl IpBlock {
+    /// The address as given: an IPv4 address written as IPv6 is one of IPv4 here.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits count.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. Bits after the prefix are
     /// ignored; an IPv4 address written as IPv6 is taken as IPv4, as in entries.
     pub fn parse(text: &str) -> Option<Self> {
@@ -159,6 +178,10 @@ fn width(address: IpAddr) -> u8 {
 pub struct Filter {
     /// Conditions on texts.
     pub texts: Vec<(Member, Test)>,
+    /// Conditions on what lies in `details`.
+    pub details: Vec<(DetailsPath, DetailsTest)>,
+    /// Folded words, all of which occur in the entry's strings.
+    pub words: Vec<String>,
     /// The address that the entry names lies in this block.
     pub source_ip: Option<IpBlock>,
     /// Bounds on the timestamp, nanoseconds since the Unix epoch.
@@ -186,5 +209,47 @@ impl Filter {
             && self
                 .source_ip
                 .is_none_or(|block| source_ip().is_some_and(|ip| block.contains(ip)))
+            && self.details_hold(entry)
+            && self.words_occur(entry)
+    }
+
+    fn details_hold(&self, entry: &Entry<'_>) -> bool {
+        let details = entry
+            .sealed
+            .as_ref()
+            .and_then(|sealed| sealed.details.as_ref());
+        self.details
+            .iter()
+            .all(|(path, test)| test.holds(path, details))
+    }
+
+    fn words_occur(&self, entry: &Entry<'_>) -> bool {
+        if self.words.is_empty() {
+            return true;
+        }
+        let mut missing: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        searched_strings(entry, &mut |text| {
+            if !missing.is_empty() {
+                words(text).for_each(|word| missing.retain(|wanted| **wanted != *word));
+            }
+        });
+        missing.is_empty()
+    }
+}
+
+/// The strings that `q` searches: those that a client sends, but for id and times.
+pub fn searched_strings(entry: &Entry<'_>, each: &mut impl FnMut(&str)) {
+    for member in Member::ALL {
+        if let Some(text) = member.of(entry) {
+            each(text);
+        }
+    }
+    if let Some(sealed) = &entry.sealed {
+        if let Some(address) = sealed.source_ip {
+            each(&address.to_string());
+        }
+        if let Some(details) = &sealed.details {
+            strings(details, &mut |text| each(text));
+        }
     }
 }

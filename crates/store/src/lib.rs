@@ -5,18 +5,20 @@
 mod collect;
 pub mod conformance;
 mod cursor;
+pub mod details;
 mod error;
 mod filter;
 mod memory;
 mod params;
 mod query;
+pub mod text;
 mod traits;
 mod verify;
 
 pub use collect::Collector;
 pub use cursor::{Cursor, CursorError};
 pub use error::{CommitError, CommitErrorKind, StoreError, StoreErrorKind};
-pub use filter::{Filter, IpBlock, Member, Test, Window};
+pub use filter::{Filter, IpBlock, Member, Test, Window, searched_strings};
 pub use memory::{Fault, MemoryStore};
 pub use params::ParameterError;
 pub use query::{Access, Count, CountMode, Direction, Key, Order, Page, Query, Start};

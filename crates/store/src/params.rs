@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use audittrail_entry::{Outcome, Timestamp};
 
+use crate::details::{DetailsPath, DetailsTest, Written};
+use crate::text::{fold, words};
 use crate::{Filter, IpBlock, Member, Test, Window};
 
 /// A parameter that cannot be used, with what to do about it.
@@ -25,6 +27,12 @@ const BOUNDS: [&str; 6] = [
     "index_to",
 ];
 
+/// How parameters begin that name a path in `details`.
+const DETAILS: &str = "details.";
+/// The most words that one query looks for.
+const MAX_WORDS: usize = 100;
+const EXISTS: &str = "__exists";
+
 impl Filter {
     /// Whether a parameter of this name belongs to the filter.
     pub fn takes(name: &str) -> bool {
@@ -32,6 +40,8 @@ impl Filter {
             || BOUNDS.contains(&name)
             || name == "source_ip"
             || name == "verified"
+            || name == "q"
+            || name.starts_with(DETAILS)
     }
 
     /// Reads the parameters of a filter, each of which may be given once.
@@ -64,6 +74,7 @@ impl Filter {
             return Err(errors);
         }
         filter.texts.sort();
+        filter.details.sort();
         Ok(filter)
     }
 
@@ -72,12 +83,19 @@ impl Filter {
             let test = match suffix {
                 "" => Test::Equals(one_value(member, value)?),
                 "__in" => Test::In(values(member, value)?),
+                "__contains" => Test::Contains(fold(&one_value(member, value)?).into_owned()),
+                "__prefix" => Test::StartsWith(one_value(member, value)?),
                 _ => Test::NotIn(values(member, value)?),
             };
             self.texts.push((member, test));
             return Ok(());
         }
+        if let Some(path) = name.strip_prefix(DETAILS) {
+            self.details.push(details(path, value)?);
+            return Ok(());
+        }
         match name {
+            "q" => self.words = searched(value)?,
             "start_time" => self.timestamp.from = Some(time(value)?),
             "end_time" => self.timestamp.to = Some(time(value)?),
             "received_from" => self.received.from = Some(time(value)?),
@@ -109,6 +127,12 @@ impl Filter {
             // Debug quotes and escapes strings, so that no value can imitate another filter.
             let _ = write!(text, "{} {test:?};", member.as_str());
         }
+        for (path, test) in &self.details {
+            let _ = write!(text, "details {:?} {test:?};", path.names());
+        }
+        if !self.words.is_empty() {
+            let _ = write!(text, "words {:?};", self.words);
+        }
         if let Some(block) = self.source_ip {
             let _ = write!(text, "source_ip {block};");
         }
@@ -134,8 +158,46 @@ fn write_window<T: std::fmt::Display>(text: &mut String, name: &str, window: Win
 fn text_parameter(name: &str) -> Option<(Member, &str)> {
     Member::ALL.into_iter().find_map(|member| {
         let suffix = name.strip_prefix(member.as_str())?;
-        matches!(suffix, "" | "__in" | "__nin").then_some((member, suffix))
+        let taken = match suffix {
+            "" | "__in" | "__nin" => true,
+            "__contains" => matches!(member, Member::Action | Member::Resource),
+            "__prefix" => member == Member::Action,
+            _ => false,
+        };
+        taken.then_some((member, suffix))
     })
+}
+
+/// The condition of `details.<path>` or `details.<path>__exists`.
+fn details(name: &str, value: &str) -> Result<(DetailsPath, DetailsTest), String> {
+    let (path, test) = match name.strip_suffix(EXISTS) {
+        Some(path) => {
+            let wanted = value
+                .parse()
+                .map_err(|_| "takes true or false".to_owned())?;
+            (path, DetailsTest::Exists(wanted))
+        }
+        None => (name, DetailsTest::Equals(Written::new(value))),
+    };
+    let path = DetailsPath::parse(path).ok_or(
+        "is not a path in details; write names with dots between them, \\. for a dot within a \
+         name and \\\\ for a backslash",
+    )?;
+    Ok((path, test))
+}
+
+/// The words to look for, each once.
+fn searched(value: &str) -> Result<Vec<String>, String> {
+    let mut wanted: Vec<String> = words(value).map(std::borrow::Cow::into_owned).collect();
+    wanted.sort();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Err("has no word to look for; give letters or digits".to_owned());
+    }
+    if wanted.len() > MAX_WORDS {
+        return Err(format!("has more than {MAX_WORDS} words; give fewer"));
+    }
+    Ok(wanted)
 }
 
 fn one_value(member: Member, value: &str) -> Result<String, String> {

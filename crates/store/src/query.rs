@@ -49,6 +49,16 @@ impl Order {
         matches!(self, Self::IndexAscending | Self::IndexDescending)
     }
 
+    /// The order that goes the other way.
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::NewestFirst => Self::OldestFirst,
+            Self::OldestFirst => Self::NewestFirst,
+            Self::IndexDescending => Self::IndexAscending,
+            Self::IndexAscending => Self::IndexDescending,
+        }
+    }
+
     /// The key that an entry has in this order.
     pub fn key(self, timestamp: Timestamp, index: u64) -> Key {
         Key {
@@ -63,7 +73,7 @@ impl Order {
 
     /// A rank that grows along this order. Complement turns a comparison round without
     /// the overflow that negation has.
-    pub(crate) fn rank(self, key: Key) -> (i64, u64) {
+    pub fn rank(self, key: Key) -> (i64, u64) {
         match self {
             Self::OldestFirst | Self::IndexAscending => (key.timestamp, key.index),
             Self::NewestFirst | Self::IndexDescending => (!key.timestamp, !key.index),

@@ -1,0 +1,471 @@
+//! How the index follows the log: step by step, each a commit of the library with the position
+//! in it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use audittrail_store::Stored;
+use futures_util::FutureExt as _;
+use serde::{Deserialize, Serialize};
+use tantivy::directory::RamDirectory;
+use tantivy::index::SegmentId;
+use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
+use tantivy::{Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta};
+
+use crate::error::IndexError;
+use crate::index::{SearchIndex, Source, State, mmap};
+use crate::merging::next_merge;
+use crate::page::Segments;
+use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
+use crate::segment::Segment;
+use crate::tail::TailEntry;
+
+/// What a commit says of itself.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Position {
+    format: u32,
+    /// The hash of the log's name, in hexadecimal.
+    origin: String,
+    /// How many entries are in the index.
+    entries: u64,
+    /// The hash of the last of their leaves, in hexadecimal.
+    last_leaf: String,
+}
+
+/// Where the files are.
+pub(crate) struct Files {
+    path: Option<PathBuf>,
+    memory: std::sync::Mutex<RamDirectory>,
+    origin: String,
+    pub(crate) fields: Fields,
+}
+
+/// What only the one who writes needs.
+#[derive(Default)]
+pub(crate) struct Writing {
+    open: Option<Open>,
+}
+
+/// The library's side of it.
+struct Open {
+    writer: tantivy::IndexWriter,
+    reader: IndexReader,
+    merge: Option<FutureResult<Option<SegmentMeta>>>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Entries that it wrote.
+    pub entries: u64,
+    /// Whether there is more to write at once.
+    pub more: bool,
+}
+
+impl Files {
+    pub(crate) fn new(path: Option<PathBuf>, origin: [u8; 32]) -> Self {
+        Self {
+            path,
+            memory: std::sync::Mutex::default(),
+            origin: hex(&origin),
+            fields: schema().1,
+        }
+    }
+
+    fn directory(&self) -> Result<Box<dyn Directory>, IndexError> {
+        Ok(match &self.path {
+            Some(path) => Box::new(mmap(path)?),
+            None => Box::new(
+                self.memory
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .clone(),
+            ),
+        })
+    }
+
+    fn index(&self) -> Result<Index, IndexError> {
+        let directory = self.directory()?;
+        let mut index = Index::open_or_create(directory, schema().0)?;
+        index.set_tokenizers(tokenizers());
+        Ok(index)
+    }
+
+    /// Opens what is there, if it is of this log.
+    pub(crate) fn open(
+        &self,
+        size: u64,
+        source: &dyn Source,
+    ) -> Result<Vec<Arc<Segment>>, IndexError> {
+        let index = self.index()?;
+        let Some(payload) = index.load_metas()?.payload else {
+            return Ok(Vec::new());
+        };
+        let position: Position = serde_json::from_str(&payload)
+            .map_err(|_| IndexError::Damaged("it does not say what it holds".to_owned()))?;
+        if position.format != FORMAT {
+            return Err(IndexError::Damaged(
+                "it was made by another version".to_owned(),
+            ));
+        }
+        if position.origin != self.origin || position.entries > size {
+            return Err(IndexError::Damaged("it belongs to another log".to_owned()));
+        }
+        let segments = segments(&reader(&index)?, &self.fields, &HashMap::new())?;
+        let held = segments.last().map_or(0, |segment| segment.end());
+        if held != position.entries {
+            return Err(IndexError::Damaged("it is not whole".to_owned()));
+        }
+        if let Some(last) = held.checked_sub(1) {
+            let hash = source
+                .leaf_hash(last)
+                .map_err(IndexError::io("the log cannot be read"))?;
+            if hash.to_string() != position.last_leaf {
+                return Err(IndexError::Damaged(
+                    "it belongs to another history".to_owned(),
+                ));
+            }
+        }
+        Ok(segments)
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&self) -> Result<(), IndexError> {
+        match &self.path {
+            Some(path) => match std::fs::remove_dir_all(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(IndexError::io("the search index cannot be removed")(error))
+                }
+                _ => Ok(()),
+            },
+            None => {
+                *self
+                    .memory
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = RamDirectory::create();
+                Ok(())
+            }
+        }
+    }
+
+    /// The names of files whose checksum does not hold. Reads all of them.
+    fn bad_checksums(&self) -> Result<Vec<PathBuf>, IndexError> {
+        Ok(self.index()?.validate_checksum()?.into_iter().collect())
+    }
+}
+
+fn reader(index: &Index) -> Result<IndexReader, IndexError> {
+    Ok(index
+        .reader_builder()
+        .reload_policy(ReloadPolicy::Manual)
+        .num_warming_threads(1)
+        .try_into()?)
+}
+
+/// The segments in order, those taken over that were open before.
+fn segments(
+    reader: &IndexReader,
+    fields: &Fields,
+    open: &HashMap<SegmentId, Arc<Segment>>,
+) -> Result<Vec<Arc<Segment>>, IndexError> {
+    let searcher = reader.searcher();
+    let mut segments = Vec::new();
+    for one in searcher.segment_readers() {
+        segments.push(match open.get(&one.segment_id()) {
+            Some(segment) => Arc::clone(segment),
+            None => Arc::new(Segment::open(one, fields)?),
+        });
+    }
+    segments.sort_by_key(|segment| segment.first_index);
+    let mut next = 0;
+    for segment in &segments {
+        if segment.first_index != next {
+            return Err(IndexError::Damaged(format!("entry {next} is missing")));
+        }
+        next = segment.end();
+    }
+    Ok(segments)
+}
+
+impl SearchIndex {
+    /// Writes what waits, up to a limit, and lets it be forgotten in memory. Called by any
+    /// thread, but one step runs at a time.
+    ///
+    /// # Errors
+    /// If it could not be written; everything still is found, and the next step tries again.
+    pub fn step(&self, source: &dyn Source) -> Result<Step, IndexError> {
+        let mut writing = self.lock_writing();
+        if let Some(why) = self.take_damaged() {
+            self.start_anew(&mut writing, &why)?;
+        }
+        let outcome = self.guarded(|| self.write_next(&mut writing, source));
+        if outcome.is_err() {
+            // Its threads may have ended, and what it gathered is no longer known.
+            writing.open = None;
+        }
+        outcome
+    }
+
+    /// Writes what waits, if the tail is full.
+    ///
+    /// # Errors
+    /// As [`SearchIndex::step`].
+    pub fn make_room(&self, source: &dyn Source) -> Result<(), IndexError> {
+        // One that runs already makes room while this waits for it.
+        let writing = self.lock_writing();
+        let full = self.is_full();
+        drop(writing);
+        if full {
+            self.step(source)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all files and compares their checksums; a bad one makes the next step build the
+    /// index anew.
+    ///
+    /// # Errors
+    /// If a checksum does not hold, or the files cannot be read.
+    pub fn check_files(&self) -> Result<(), IndexError> {
+        self.guarded(|| {
+            let bad = self.files.bad_checksums()?;
+            match bad.first() {
+                // A file that a merge removed meanwhile is no damage.
+                Some(name)
+                    if self
+                        .files
+                        .path
+                        .as_ref()
+                        .is_some_and(|at| at.join(name).exists()) =>
+                {
+                    Err(IndexError::Damaged(format!(
+                        "the checksum of {} does not hold",
+                        name.display()
+                    )))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn start_anew(&self, writing: &mut Writing, why: &str) -> Result<(), IndexError> {
+        tracing::warn!(%why, "the search index is built anew from the log");
+        writing.open = None;
+        {
+            let mut state = self.write_state();
+            *state = State {
+                segments: Arc::new(Segments::new(Vec::new())),
+                tail: None,
+            };
+        }
+        self.files.clear()
+    }
+
+    fn write_next(&self, writing: &mut Writing, source: &dyn Source) -> Result<Step, IndexError> {
+        let (position, waiting) = {
+            let state = self.read_state();
+            let position = state.segments.end();
+            let limit = position + self.options.step_entries as u64;
+            (
+                position,
+                state
+                    .tail
+                    .as_ref()
+                    .map(|tail| (tail.view(), tail.end().min(limit), tail.end())),
+            )
+        };
+        match waiting {
+            Some((_, end, _)) if end == position => {
+                self.finish_merge(writing)?;
+                Ok(Step {
+                    entries: 0,
+                    more: false,
+                })
+            }
+            Some((view, end, tail_end)) => {
+                let entries: Vec<Arc<TailEntry>> = view.entries(position..end).cloned().collect();
+                let stored = entries.iter().map(|entry| &entry.stored);
+                self.write(writing, position, stored, source)?;
+                Ok(Step {
+                    entries: end - position,
+                    more: tail_end - end >= self.options.step_entries as u64,
+                })
+            }
+            None => self.write_from_log(writing, position, source),
+        }
+    }
+
+    fn write_from_log(
+        &self,
+        writing: &mut Writing,
+        position: u64,
+        source: &dyn Source,
+    ) -> Result<Step, IndexError> {
+        let size = self.size.load(Ordering::Acquire);
+        let end = size.min(position + self.options.step_entries as u64 * 5);
+        let mut next = position;
+        let open = self.opened(writing)?;
+        while next < end {
+            let scanned = source
+                .scan(next..end)
+                .map_err(IndexError::io("the log cannot be read"))?;
+            for stored in &scanned {
+                open.writer
+                    .add_document(document(&self.files.fields, stored))?;
+                next = stored.index + 1;
+            }
+        }
+        if next > position {
+            self.commit(writing, next, source)?;
+        }
+        Ok(Step {
+            entries: next - position,
+            more: next < self.size.load(Ordering::Acquire),
+        })
+    }
+
+    fn write<'s>(
+        &self,
+        writing: &mut Writing,
+        position: u64,
+        entries: impl Iterator<Item = &'s Stored>,
+        source: &dyn Source,
+    ) -> Result<(), IndexError> {
+        let open = self.opened(writing)?;
+        let mut next = position;
+        for stored in entries {
+            open.writer
+                .add_document(document(&self.files.fields, stored))?;
+            next = stored.index + 1;
+        }
+        self.commit(writing, next, source)
+    }
+
+    fn opened<'w>(&self, writing: &'w mut Writing) -> Result<&'w mut Open, IndexError> {
+        if writing.open.is_none() {
+            let index = self.files.index()?;
+            let options = IndexWriterOptions::builder()
+                .memory_budget_per_thread(self.options.writer_bytes)
+                .num_worker_threads(1)
+                .num_merge_threads(1)
+                .build();
+            let writer = index.writer_with_options(options)?;
+            writer.set_merge_policy(Box::new(NoMergePolicy));
+            let reader = reader(&index)?;
+            writing.open = Some(Open {
+                writer,
+                reader,
+                merge: None,
+            });
+        }
+        writing
+            .open
+            .as_mut()
+            .ok_or_else(|| IndexError::Damaged("it could not be opened".to_owned()))
+    }
+
+    /// Makes what was added durable and seen, up to `end`.
+    fn commit(
+        &self,
+        writing: &mut Writing,
+        end: u64,
+        source: &dyn Source,
+    ) -> Result<(), IndexError> {
+        let last = source
+            .leaf_hash(end - 1)
+            .map_err(IndexError::io("the log cannot be read"))?;
+        let position = Position {
+            format: FORMAT,
+            origin: self.files.origin.clone(),
+            entries: end,
+            last_leaf: last.to_string(),
+        };
+        let payload = serde_json::to_string(&position)
+            .map_err(|error| IndexError::Damaged(error.to_string()))?;
+        let open = self.opened(writing)?;
+        let mut prepared = open.writer.prepare_commit()?;
+        prepared.set_payload(&payload);
+        prepared.commit()?;
+        self.show(open, end)?;
+        self.finish_merge(writing)
+    }
+
+    /// Lets readers see what the files hold now, up to `end`.
+    fn show(&self, open: &Open, end: u64) -> Result<(), IndexError> {
+        open.reader.reload()?;
+        let known: HashMap<SegmentId, Arc<Segment>> = {
+            let state = self.read_state();
+            let segments = state.segments.segments.iter();
+            segments
+                .map(|segment| (segment.id(), Arc::clone(segment)))
+                .collect()
+        };
+        let segments = segments(&open.reader, &self.files.fields, &known)?;
+        if segments.last().map_or(0, |segment| segment.end()) != end {
+            return Err(IndexError::Damaged(
+                "a commit did not hold what was added".to_owned(),
+            ));
+        }
+        let mut state = self.write_state();
+        state.segments = Arc::new(Segments::new(segments));
+        if let Some(tail) = &mut state.tail {
+            tail.drop_before(end);
+        }
+        Ok(())
+    }
+
+    /// Takes in a merge that is done, and begins the next.
+    fn finish_merge(&self, writing: &mut Writing) -> Result<(), IndexError> {
+        let Some(open) = &mut writing.open else {
+            return Ok(());
+        };
+        if let Some(merge) = &mut open.merge {
+            let Some(outcome) = merge.now_or_never() else {
+                return Ok(());
+            };
+            open.merge = None;
+            outcome?;
+            let end = self.position();
+            self.show(open, end)?;
+        }
+        let segments = Arc::clone(&self.read_state().segments);
+        let lengths: Vec<u32> = segments
+            .segments
+            .iter()
+            .map(|segment| segment.len)
+            .collect();
+        if let Some(run) = next_merge(&lengths) {
+            let ids: Vec<SegmentId> = segments.segments[run]
+                .iter()
+                .map(|segment| segment.id())
+                .collect();
+            open.merge = Some(open.writer.merge(&ids));
+        }
+        Ok(())
+    }
+
+    /// Waits for a merge that runs.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn settle(&self) -> Result<(), IndexError> {
+        let mut writing = self.lock_writing();
+        loop {
+            let running = writing.open.as_mut().and_then(|open| open.merge.take());
+            let (Some(merge), Some(open)) = (running, &writing.open) else {
+                return Ok(());
+            };
+            self.guarded(|| {
+                merge.wait()?;
+                self.show(open, self.position())
+            })?;
+            self.guarded(|| self.finish_merge(&mut writing))?;
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,90 @@
+//! The fields of the index.
+
+use audittrail_entry::Entry;
+use audittrail_store::Stored;
+use tantivy::TantivyDocument;
+use tantivy::schema::{
+    BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
+
+use crate::{grams, terms};
+
+/// Another number means that the index was made by other rules and has to be made anew.
+pub(crate) const FORMAT: u32 = 1;
+
+pub(crate) const INDEX: &str = "index";
+pub(crate) const TIMESTAMP: &str = "timestamp";
+pub(crate) const RECEIVED: &str = "received_at";
+
+/// The fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields {
+    /// All terms of [`terms`].
+    pub(crate) terms: Field,
+    /// The parts of the action and of the resource.
+    pub(crate) action: Field,
+    pub(crate) resource: Field,
+    /// Columns.
+    pub(crate) index: Field,
+    pub(crate) timestamp: Field,
+    pub(crate) received: Field,
+}
+
+/// The schema with its fields.
+pub(crate) fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let parts = TextFieldIndexing::default()
+        .set_tokenizer(grams::NAME)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let parts = TextOptions::default().set_indexing_options(parts);
+    let column = NumericOptions::default().set_fast();
+    let fields = Fields {
+        terms: builder.add_bytes_field("terms", BytesOptions::default().set_indexed()),
+        action: builder.add_text_field("action", parts.clone()),
+        resource: builder.add_text_field("resource", parts),
+        index: builder.add_u64_field(INDEX, column.clone()),
+        timestamp: builder.add_i64_field(TIMESTAMP, column.clone()),
+        received: builder.add_i64_field(RECEIVED, column),
+    };
+    (builder.build(), fields)
+}
+
+pub(crate) fn tokenizers() -> TokenizerManager {
+    let manager = TokenizerManager::new();
+    manager.register(grams::NAME, TextAnalyzer::from(grams::Grams::default()));
+    manager
+}
+
+/// The document of one entry. What cannot be read gets a term that says so and the least
+/// times.
+pub(crate) fn document(fields: &Fields, stored: &Stored) -> TantivyDocument {
+    let mut document = TantivyDocument::default();
+    document.add_u64(fields.index, stored.index);
+    let entry = match &stored.record {
+        Ok(record) => {
+            let sealed = record.sealed.as_ref().map(|sealed| sealed.bytes.as_slice());
+            Entry::parse(&record.leaf, sealed).ok()
+        }
+        Err(_) => None,
+    };
+    let times = match &entry {
+        Some(entry) => {
+            terms::of(entry, &mut |term| document.add_bytes(fields.terms, term));
+            document.add_text(fields.action, &entry.open.action);
+            let sealed = entry.sealed.as_ref();
+            if let Some(resource) = sealed.and_then(|sealed| sealed.resource.as_deref()) {
+                document.add_text(fields.resource, resource);
+            }
+            (entry.open.timestamp.nanos(), entry.open.received_at.nanos())
+        }
+        None => {
+            document.add_bytes(fields.terms, &terms::damaged());
+            (i64::MIN, i64::MIN)
+        }
+    };
+    document.add_i64(fields.timestamp, times.0);
+    document.add_i64(fields.received, times.1);
+    document
+}

@@ -1,0 +1,177 @@
+//! Committed entries that the index does not hold yet, in memory.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use audittrail_store::{Collector, Stored};
+use uuid::Uuid;
+
+use crate::terms;
+
+/// So many entries share one allocation that a reader holds on to.
+const CHUNK: usize = 256;
+
+/// One entry, with what it costs.
+#[derive(Debug)]
+pub(crate) struct TailEntry {
+    pub(crate) id: Uuid,
+    pub(crate) stored: Stored,
+    bytes: usize,
+}
+
+impl TailEntry {
+    pub(crate) fn new(id: Uuid, stored: Stored) -> Self {
+        // Two vectors, a place in a chunk and one in the table of ids, about.
+        const OWN: usize = 256;
+        let bytes = match &stored.record {
+            Ok(record) => {
+                let sealed = record.sealed.as_ref();
+                record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
+            }
+            Err(_) => 0,
+        };
+        Self {
+            id,
+            stored,
+            bytes: bytes + OWN,
+        }
+    }
+}
+
+/// Consecutive entries.
+#[derive(Debug, Clone, Default)]
+struct Chunk {
+    first_index: u64,
+    entries: Vec<Arc<TailEntry>>,
+}
+
+/// Entries from the index's position to the head.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    chunks: std::collections::VecDeque<Arc<Chunk>>,
+    ids: HashMap<Uuid, u64>,
+    start: u64,
+    end: u64,
+    bytes: usize,
+}
+
+/// The entries of a tail as they were at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TailView {
+    chunks: Vec<Arc<Chunk>>,
+    start: u64,
+}
+
+impl Tail {
+    /// An empty one that goes on at an index.
+    pub(crate) fn at(index: u64) -> Self {
+        Self {
+            start: index,
+            end: index,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn find(&self, id: &Uuid) -> Option<u64> {
+        self.ids.get(id).copied()
+    }
+
+    /// Adds the next entry.
+    pub(crate) fn push(&mut self, entry: TailEntry) {
+        self.bytes += entry.bytes;
+        // Of two entries with the same id the first is the one that counts.
+        self.ids.entry(entry.id).or_insert(self.end);
+        let room = self
+            .chunks
+            .back()
+            .is_some_and(|last| last.entries.len() < CHUNK);
+        if !room {
+            self.chunks.push_back(Arc::new(Chunk {
+                first_index: self.end,
+                entries: Vec::with_capacity(CHUNK),
+            }));
+        }
+        if let Some(last) = self.chunks.back_mut() {
+            Arc::make_mut(last).entries.push(Arc::new(entry));
+        }
+        self.end += 1;
+    }
+
+    /// Forgets what lies before an index.
+    pub(crate) fn drop_before(&mut self, index: u64) {
+        while let Some(first) = self.chunks.front() {
+            let end = first.first_index + first.entries.len() as u64;
+            for (at, entry) in (first.first_index..).zip(&first.entries) {
+                if (self.start..index).contains(&at) {
+                    self.bytes -= entry.bytes;
+                    if self.ids.get(&entry.id) == Some(&at) {
+                        self.ids.remove(&entry.id);
+                    }
+                }
+            }
+            if end > index {
+                break;
+            }
+            self.chunks.pop_front();
+        }
+        self.start = index.clamp(self.start, self.end);
+    }
+
+    pub(crate) fn view(&self) -> TailView {
+        TailView {
+            chunks: self.chunks.iter().cloned().collect(),
+            start: self.start,
+        }
+    }
+}
+
+impl TailView {
+    /// The entries in a range, with their indices.
+    pub(crate) fn entries(&self, range: Range<u64>) -> impl Iterator<Item = &Arc<TailEntry>> {
+        let start = range.start.max(self.start);
+        self.chunks.iter().flat_map(move |chunk| {
+            let end = range.end.saturating_sub(chunk.first_index);
+            let end = usize::try_from(end)
+                .unwrap_or(usize::MAX)
+                .min(chunk.entries.len());
+            let from = start.saturating_sub(chunk.first_index);
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(end);
+            &chunk.entries[from..end]
+        })
+    }
+
+    /// Offers the entries of a range, but for those of `apart`.
+    pub(crate) fn offer(
+        &self,
+        range: Range<u64>,
+        apart: &dyn Fn(u64) -> bool,
+        collector: &mut Collector<'_>,
+    ) {
+        for entry in self.entries(range) {
+            if !apart(entry.stored.index) {
+                collector.offer(&entry.stored);
+            }
+        }
+    }
+}
+
+/// The id of a stored entry; the nil UUID where it cannot be read.
+pub(crate) fn id_of(stored: &Stored) -> Uuid {
+    match &stored.record {
+        Ok(record) => terms::id_of(&record.leaf),
+        Err(_) => Uuid::nil(),
+    }
+}
