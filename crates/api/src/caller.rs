@@ -5,9 +5,10 @@ use audittrail_store::Access;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use tokio::sync::oneshot;
 
-use crate::State;
 use crate::problem::Problem;
+use crate::{KeysWanted, State};
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -20,7 +21,24 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let token = token(&parts.headers)?;
         let now = state.api.clock.now().nanos() / NANOS;
-        Ok(Self(state.api.authenticator.authenticate(token, now)?))
+        let authenticate = || state.api.authenticator.authenticate(token, now);
+        let mut outcome = authenticate();
+        if let Err(AuthError::UnknownKey | AuthError::KeysUnavailable) = outcome
+            && keys_were_fetched(state.api.keys_wanted.as_ref()).await
+        {
+            outcome = authenticate();
+        }
+        Ok(Self(outcome?))
+    }
+}
+
+/// Waits until the issuer's keys were asked for. `false`: they were not, because there is nobody
+/// to ask or too many wait already.
+async fn keys_were_fetched(keys_wanted: Option<&KeysWanted>) -> bool {
+    let (answer, answered) = oneshot::channel();
+    match keys_wanted.map(|wanted| wanted.try_send(answer)) {
+        Some(Ok(())) => answered.await.is_ok(),
+        Some(Err(_)) | None => false,
     }
 }
 

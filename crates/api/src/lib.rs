@@ -28,7 +28,7 @@ use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 
 pub use metering::{describe_metrics, record_failures};
-pub use settings::{Ack, Api, ApiSettings};
+pub use settings::{Ack, Api, ApiSettings, KeysWanted};
 
 use problem::{Problem, Slug};
 

@@ -4,6 +4,7 @@ mod ambient;
 mod cli;
 mod commands;
 mod http;
+mod jwks;
 mod log_keys;
 mod metered;
 mod settings;

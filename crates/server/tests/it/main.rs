@@ -13,6 +13,7 @@ mod commands;
 mod crashes;
 mod data;
 mod first_start;
+mod issuer;
 mod readme;
 mod support;
 mod tampering;
