@@ -5,10 +5,9 @@ use serde_json::json;
 
 use crate::support::{Server, start};
 
-/// A thousandth of the rest of a test's time, and more than an export may hold.
 const ENTRY_BYTES: usize = 2_000;
-/// Ten times as many entries are 90 MB more: an export that keeps what it reads, or what it
-/// writes, is far above this.
+/// The 45,000 entries more are 90 MB: an export that keeps what it reads, or what it writes, is
+/// far above this.
 const MORE_KIB: u64 = 24 << 10;
 
 async fn fill(server: &Server, count: usize) {
