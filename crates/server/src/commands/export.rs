@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<(), Failure> {
             if in_file {
                 asked_to_stop().await;
             } else {
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
