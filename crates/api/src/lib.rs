@@ -17,6 +17,7 @@ mod problem;
 mod proof;
 mod receipt;
 mod render;
+mod render_csv;
 mod request_id;
 mod settings;
 

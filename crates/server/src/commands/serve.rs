@@ -366,7 +366,7 @@ async fn upkeep(prometheus: &PrometheusHandle) {
 }
 
 /// SIGINT or SIGTERM.
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {
         match signal(SignalKind::terminate()) {
