@@ -9,8 +9,7 @@ use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_search_index::IndexError;
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind,
-    Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
@@ -100,7 +99,10 @@ impl EmbeddedStore {
 }
 
 fn index_error(what: &'static str, error: IndexError) -> StoreError {
-    StoreError::caused(StoreErrorKind::Unavailable, what, error)
+    match error {
+        IndexError::Building { .. } => StoreError::new(StoreErrorKind::Building, error.to_string()),
+        error => StoreError::caused(StoreErrorKind::Unavailable, what, error),
+    }
 }
 
 fn invalid(message: String) -> StoreError {
