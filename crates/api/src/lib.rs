@@ -5,11 +5,14 @@
 
 mod body;
 mod caller;
+mod compression;
 mod create;
+mod encoding;
 mod export;
 mod get;
 mod health;
 mod intake;
+mod leftover;
 mod list;
 mod metering;
 mod parameters;
@@ -23,7 +26,7 @@ mod settings;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 
@@ -61,6 +64,8 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::clone(&shared))
         .layer(from_fn_with_state(shared, request_id::with_request_id))
+        .layer(from_fn(compression::compress))
+        .layer(from_fn(leftover::discard))
 }
 
 fn both(

@@ -43,6 +43,7 @@ slugs! {
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter cannot be used"
     InvalidHeader "invalid-header" BAD_REQUEST "A header cannot be used"
     IncompleteBody "incomplete-body" BAD_REQUEST "The body did not arrive"
+    InvalidEncoding "invalid-encoding" BAD_REQUEST "The body cannot be decoded"
     Unauthenticated "unauthenticated" UNAUTHORIZED "A valid token is needed"
     Forbidden "forbidden" FORBIDDEN "The token does not allow this"
     NotFound "not-found" NOT_FOUND "There is no such thing"

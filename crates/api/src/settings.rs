@@ -71,8 +71,12 @@ pub struct ApiSettings {
     pub default_ack: Ack,
     /// The server's address as clients see it, without a slash at the end.
     pub public_url: Option<String>,
-    /// The largest request body.
+    /// The largest request body, as it is sent.
     pub body_bytes: usize,
+    /// The largest request body after decompression.
+    pub decoded_bytes: usize,
+    /// The longest pause within a request body.
+    pub body_stall: Duration,
     /// All request bodies in memory at one time.
     pub bodies_bytes: usize,
     /// The time for a request, an export excepted.
@@ -88,13 +92,15 @@ pub struct ApiSettings {
 }
 
 impl Default for ApiSettings {
-    /// 32 MiB a body, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
+    /// 32 MiB a body, 128 MiB decompressed, 10 s without a byte of it, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
     /// 16 MiB a page.
     fn default() -> Self {
         Self {
             default_ack: Ack::default(),
             public_url: None,
             body_bytes: 32 << 20,
+            decoded_bytes: 128 << 20,
+            body_stall: Duration::from_secs(10),
             bodies_bytes: 256 << 20,
             request_time: Duration::from_secs(30),
             batch_entries: 10_000,

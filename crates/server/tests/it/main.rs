@@ -10,6 +10,7 @@
 
 mod bad_requests;
 mod commands;
+mod compression;
 mod crashes;
 mod data;
 mod first_start;
