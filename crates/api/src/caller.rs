@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use crate::State;
+use crate::address::Client;
 use crate::problem::Problem;
 
 const NANOS: i64 = 1_000_000_000;
@@ -18,9 +19,19 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let token = token(&parts.headers)?;
-        let now = state.api.clock.now().nanos() / NANOS;
-        Ok(Self(state.api.authenticator.authenticate(token, now)?))
+        let now = state.api.clock.now().nanos();
+        let principal = token(&parts.headers)
+            .and_then(|token| state.api.authenticator.authenticate(token, now / NANOS));
+        if let Some(rates) = &state.rates {
+            match &principal {
+                Ok(principal) => rates.subject(principal, now)?,
+                Err(_) => {
+                    let client = parts.extensions.get::<Client>();
+                    rates.address(client.and_then(|client| client.address), now)?;
+                }
+            }
+        }
+        Ok(Self(principal?))
     }
 }
 

@@ -223,7 +223,9 @@ mod tests {
         zstd::encode_all(text, 3).unwrap()
     }
 
-    const BOTH: [(Coding, fn(&[u8]) -> Vec<u8>); 2] = [(Coding::Gzip, gzip), (Coding::Zstd, zstd)];
+    type Encode = fn(&[u8]) -> Vec<u8>;
+
+    const BOTH: [(Coding, Encode); 2] = [(Coding::Gzip, gzip), (Coding::Zstd, zstd)];
 
     fn decode(coding: Coding, body: &[u8], step: usize) -> Result<Vec<u8>, Undecodable> {
         let mut decoder = Decoder::new(coding, 1 << 20)?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use audittrail_auth::Authenticator;
 use audittrail_entry::{Clock, Limits, Random, SigningKey};
 use audittrail_queue::Queue;
-use audittrail_store::{KeptCheckpoint, Reader, Store};
+use audittrail_store::{IpBlock, KeptCheckpoint, Reader, Store};
 use tokio::sync::watch;
+
+use crate::rate::Rate;
 
 /// What an answer of success says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,8 +71,14 @@ pub struct Api {
 pub struct ApiSettings {
     /// The acknowledgement where a client does not choose.
     pub default_ack: Ack,
-    /// The server's address as clients see it, without a slash at the end.
+    /// The address of the API's root as clients see it, without a slash at the end.
     pub public_url: Option<String>,
+    /// What stands before every path, such as `/audit`; empty for nothing.
+    pub base_path: String,
+    /// Proxies whose word on their clients is believed.
+    pub trusted_proxies: Vec<IpBlock>,
+    /// How often a caller may ask; none for no limit.
+    pub rate: Option<Rate>,
     /// The largest request body, as it is sent.
     pub body_bytes: usize,
     /// The largest request body after decompression.
@@ -98,6 +106,9 @@ impl Default for ApiSettings {
         Self {
             default_ack: Ack::default(),
             public_url: None,
+            base_path: String::new(),
+            trusted_proxies: Vec::new(),
+            rate: None,
             body_bytes: 32 << 20,
             decoded_bytes: 128 << 20,
             body_stall: Duration::from_secs(10),

@@ -11,10 +11,15 @@
 mod bad_requests;
 mod commands;
 mod compression;
+mod connections;
 mod crashes;
 mod data;
 mod first_start;
+mod http2;
+mod proxies;
 mod readme;
+mod smuggling;
+mod stopping;
 mod support;
 mod tampering;
 mod writing;
