@@ -47,7 +47,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+    http::fit(&mut settings.edge.bounds);
     // The addresses first: a port in use is refused before anything is made on disk.
     let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {

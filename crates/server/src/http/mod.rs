@@ -2,6 +2,7 @@
 
 mod activity;
 mod framing;
+mod handles;
 mod socket;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use activity::{Activity, Found, now};
+pub(crate) use handles::fit;
 use socket::Socket;
 
 /// The largest head of a request.

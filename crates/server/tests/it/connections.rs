@@ -245,3 +245,29 @@ async fn beyond_the_cap_connections_wait() {
     third.set_read_timeout(Some(DEADLINE)).unwrap();
     assert!(answer(&mut third).starts_with("http/1.1 200"));
 }
+
+/// Connections take no file handle that the log needs.
+#[tokio::test]
+async fn more_connections_than_file_handles() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start_after(home.path(), "ulimit -n 300");
+    let mut first = server.connect();
+    first.write_all(LIVE.as_bytes()).unwrap();
+    answer(&mut first);
+    let others: Vec<_> = (0..250).map(|_| server.connect()).collect();
+    // Written on a connection that has its place, into files that are opened now.
+    let body = r#"{"action":"a"}"#;
+    let request = format!(
+        "POST /logs/?ack=published HTTP/1.1\r\nHost: a\r\n{}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.bearer(),
+        body.len()
+    );
+    first.write_all(request.as_bytes()).unwrap();
+    let receipt = answer(&mut first);
+    assert!(receipt.starts_with("http/1.1 201"), "{receipt}");
+    drop(others);
+    let log = server.log();
+    assert!(log.contains("at most 172 connections"), "{log}");
+    assert!(!log.contains("could not be accepted"), "{log}");
+}

@@ -71,7 +71,17 @@ impl Server {
     }
 
     pub(crate) fn start_with(home: &Path, settings: &[(&str, &str)]) -> Self {
-        let (child, first) = spawn(home, settings);
+        Self::of(home, spawn(home, settings))
+    }
+
+    /// Starts in a shell, after a command of its.
+    pub(crate) fn start_after(home: &Path, before: &str) -> Self {
+        let mut shell = command("sh");
+        shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), BINARY]);
+        Self::of(home, spawn_by(shell, home))
+    }
+
+    fn of(home: &Path, (child, first): (Child, String)) -> Self {
         let Some(url) = first.trim_end().strip_prefix("listening on ") else {
             panic!("the server did not start: {first}\n{}", log_of(home));
         };
@@ -213,12 +223,18 @@ fn log_of(home: &Path) -> String {
 
 /// Starts `serve`; the process and its first line, empty if it ended without one.
 pub(crate) fn spawn(home: &Path, settings: &[(&str, &str)]) -> (Child, String) {
+    let mut binary = command(BINARY);
+    binary.envs(settings.iter().copied());
+    spawn_by(binary, home)
+}
+
+fn spawn_by(mut command: Command, home: &Path) -> (Child, String) {
     let log = File::options()
         .create(true)
         .append(true)
         .open(home.join("server.log"))
         .unwrap();
-    let mut child = command(BINARY)
+    let mut child = command
         .args([
             "serve",
             "--listen",
@@ -226,7 +242,6 @@ pub(crate) fn spawn(home: &Path, settings: &[(&str, &str)]) -> (Child, String) {
             "--metrics-listen",
             "same",
         ])
-        .envs(settings.iter().copied())
         .current_dir(home)
         .stdout(Stdio::piped())
         .stderr(log)
