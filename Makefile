@@ -4,12 +4,24 @@
 # make soak  many more simulated crashes: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
+# make install PREFIX=/usr/local DESTDIR=
+#            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
+# make bench-export-memory
+#            exports a small and a large log and compares the server's peak memory
 
 CARGO ?= cargo
 PROFILE ?= release
+PREFIX ?= /usr/local
+BINARY ?= target/$(PROFILE)/audittrail
 SEEDS ?= 20000
 
-.PHONY: run test lint soak check-data
+bindir = $(DESTDIR)$(PREFIX)/bin
+man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+
+.PHONY: run test lint soak check-data install uninstall bench-export-memory FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -29,3 +41,22 @@ soak:
 check-data:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
 	tools/check-data target/$(PROFILE)/audittrail $(FILES)
+
+# Not built where BINARY names one that was built elsewhere.
+target/$(PROFILE)/audittrail: FORCE
+	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
+
+install: $(BINARY)
+	install -d $(bindir) $(man1dir) $(bashdir) $(fishdir) $(zshdir)
+	install -m 755 $(BINARY) $(bindir)/audittrail
+	$(BINARY) man --dir $(man1dir)
+	$(BINARY) completions bash > $(bashdir)/audittrail
+	$(BINARY) completions fish > $(fishdir)/audittrail.fish
+	$(BINARY) completions zsh > $(zshdir)/_audittrail
+
+uninstall:
+	rm -f $(bindir)/audittrail $(man1dir)/audittrail.1 $(man1dir)/audittrail-*.1 \
+	    $(bashdir)/audittrail $(fishdir)/audittrail.fish $(zshdir)/_audittrail
+
+bench-export-memory: $(BINARY)
+	tools/bench-export-memory $(BINARY)

@@ -5,10 +5,11 @@ use audittrail_store::Access;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use tokio::sync::oneshot;
 
-use crate::State;
 use crate::address::Client;
 use crate::problem::Problem;
+use crate::{KeysWanted, State};
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -20,10 +21,9 @@ impl FromRequestParts<State> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let now = state.api.clock.now().nanos();
-        let principal = token(&parts.headers)
-            .and_then(|token| state.api.authenticator.authenticate(token, now / NANOS));
+        let outcome = authenticate(parts, state, now / NANOS).await;
         if let Some(rates) = &state.rates {
-            match &principal {
+            match &outcome {
                 Ok(principal) => rates.subject(principal, now)?,
                 Err(_) => {
                     let client = parts.extensions.get::<Client>();
@@ -31,7 +31,30 @@ impl FromRequestParts<State> for Caller {
                 }
             }
         }
-        Ok(Self(principal?))
+        Ok(Self(outcome?))
+    }
+}
+
+async fn authenticate(parts: &Parts, state: &State, now: i64) -> Result<Principal, AuthError> {
+    let token = token(&parts.headers)?;
+    let authenticate = || state.api.authenticator.authenticate(token, now);
+    match authenticate() {
+        Err(AuthError::UnknownKey | AuthError::KeysUnavailable)
+            if keys_were_fetched(state.api.keys_wanted.as_ref()).await =>
+        {
+            authenticate()
+        }
+        outcome => outcome,
+    }
+}
+
+/// Waits until the issuer's keys were asked for. `false`: they were not, because there is nobody
+/// to ask or too many wait already.
+async fn keys_were_fetched(keys_wanted: Option<&KeysWanted>) -> bool {
+    let (answer, answered) = oneshot::channel();
+    match keys_wanted.map(|wanted| wanted.try_send(answer)) {
+        Some(Ok(())) => answered.await.is_ok(),
+        Some(Err(_)) | None => false,
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! It covers exactly the log as it was when it started, `X-AuditTrail-Tree-Size` entries, and
 //! is itself recorded in the log before its first byte is sent. A failure on the way breaks
-//! the stream off, so that no client takes a part for the whole.
+//! the connection off, after a last line that no reader takes for an entry: neither a client
+//! nor who finds the file later takes a part for the whole.
 
 use std::sync::Arc;
 
-use audittrail_entry::NewEntry;
 use audittrail_entry::json::Value;
+use audittrail_entry::{NewEntry, Record};
 use audittrail_queue::{IdOrigin, Request as Submitted};
-use audittrail_store::{CountMode, Filter, Order, Query, Start, Verdict};
+use audittrail_store::{Checked, CountMode, Filter, Order, Query, Start, Verdict};
 use axum::body::Body;
 use axum::extract::State as FromState;
 use axum::http::{HeaderMap, Uri, header};
@@ -23,15 +24,54 @@ use crate::list::accepts;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::{parse, write_result};
+use crate::render_csv::Rows;
 use crate::{Shared, State};
 
 /// The log is read in parts of this size.
 const PART_BYTES: usize = 1 << 20;
+/// So many entries are read at first, before their size is known.
+const FEWEST: u64 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
     Lines,
+    Csv,
+}
+
+impl Format {
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Json, Self::Lines, Self::Csv]
+            .into_iter()
+            .find(|format| format.name() == name)
+    }
+
+    /// The value of the parameter, also the extension of the file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Lines => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The media type, and what else `Content-Type` says.
+    fn media_type(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Json => ("application", "json", ""),
+            Self::Lines => ("application", "x-ndjson", ""),
+            // RFC 4180 section 3.
+            Self::Csv => ("text", "csv", "; charset=utf-8; header=present"),
+        }
+    }
+
+    /// What stands last in an export that broke off. Neither JSON nor CSV ends like this.
+    fn broken_off(self) -> &'static str {
+        match self {
+            Self::Json | Self::Lines => "{\"broken_off\":\"this export is incomplete",
+            Self::Csv => "\"broken off: this export is incomplete",
+        }
+    }
 }
 
 pub(crate) async fn export(
@@ -42,22 +82,15 @@ pub(crate) async fn export(
 ) -> Result<Response, Problem> {
     let access = access(principal.export_access()?);
     let mut parameters = Parameters::of(&uri)?;
-    let format = parameters.take_word("format", "json and ndjson", |word| match word {
-        "json" => Some(Format::Json),
-        "ndjson" => Some(Format::Lines),
-        _ => None,
-    })?;
+    let format = parameters.take_word("format", "json, ndjson and csv", Format::parse)?;
     let format = format.unwrap_or(Format::Json);
     let filter = Filter::from_parameters(parameters.iter())
         .map_err(|errors| Problem::parameters(&errors))?;
-    let (name, subtype) = match format {
-        Format::Json => ("json", "json"),
-        Format::Lines => ("ndjson", "x-ndjson"),
-    };
-    accepts(&headers, "application", subtype)?;
+    let (kind, subtype, more) = format.media_type();
+    accepts(&headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
     shared
-        .record_export(&principal, &parameters, name, size)
+        .record_export(&principal, &parameters, format.name(), size)
         .await?;
     let query = Query {
         filter,
@@ -72,7 +105,14 @@ pub(crate) async fn export(
     let headers = [
         (
             header::CONTENT_TYPE.as_str(),
-            format!("application/{subtype}"),
+            format!("{kind}/{subtype}{more}"),
+        ),
+        (
+            header::CONTENT_DISPOSITION.as_str(),
+            format!(
+                "attachment; filename=\"audittrail-{size}.{}\"",
+                format.name()
+            ),
         ),
         ("x-audittrail-tree-size", size.to_string()),
     ];
@@ -82,17 +122,30 @@ pub(crate) async fn export(
         .index
         .to
         .map_or(size, |to| size.min(to.saturating_add(1)));
-    let export = Export {
+    let mut export = Export {
         shared,
         query,
         format,
         next,
         end,
+        together: FEWEST,
         begun: false,
-        ended: false,
+        state: Progress::Reading,
+        read: Vec::new(),
     };
+    // What cannot even begin is a problem document.
+    export.begin()?;
+    export.read().await?;
     let parts = stream::try_unfold(export, Export::part);
     Ok((headers, Body::from_stream(parts)).into_response())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Reading,
+    /// The mark was sent; nothing else will be.
+    BrokenOff,
+    Ended,
 }
 
 struct Export {
@@ -101,8 +154,12 @@ struct Export {
     format: Format,
     next: u64,
     end: u64,
+    /// So many entries are read next.
+    together: u64,
     begun: bool,
-    ended: bool,
+    state: Progress,
+    /// What is ready to be sent.
+    read: Vec<u8>,
 }
 
 /// An export that cannot go on; the details are in the server's log.
@@ -120,47 +177,114 @@ impl std::error::Error for BrokenOff {}
 impl Export {
     /// The next piece of the answer; none after the end.
     async fn part(mut self) -> Result<Option<(Bytes, Self)>, BrokenOff> {
-        let mut out = Vec::new();
-        while out.len() < PART_BYTES && self.next < self.end {
-            if let Err(problem) = self.read(&mut out).await {
-                tracing::error!(?problem, index = self.next, "an export broke off");
+        match self.state {
+            Progress::Ended => return Ok(None),
+            Progress::BrokenOff => {
+                // The server gets a turn in which it sends the mark; the error then ends the
+                // connection without a last chunk.
+                tokio::task::yield_now().await;
                 return Err(BrokenOff);
             }
+            Progress::Reading => {}
         }
-        if self.next >= self.end && !self.ended {
-            self.ended = true;
-            if self.format == Format::Json {
-                out.extend(if self.begun { &b"]"[..] } else { b"[]" });
+        while self.read.len() < PART_BYTES && self.next < self.end {
+            if let Err(problem) = self.read().await {
+                tracing::error!(?problem, index = self.next, "an export broke off");
+                self.read.extend(self.format.broken_off().as_bytes());
+                self.state = Progress::BrokenOff;
+                break;
             }
         }
-        Ok((!out.is_empty()).then(|| (Bytes::from(out), self)))
+        if self.state == Progress::Reading && self.next >= self.end {
+            self.state = Progress::Ended;
+            if self.format == Format::Json {
+                let end = if self.begun { &b"]"[..] } else { b"[]" };
+                self.read.extend(end);
+            }
+        }
+        let part = std::mem::take(&mut self.read);
+        Ok((!part.is_empty()).then(|| (Bytes::from(part), self)))
     }
 
-    async fn read(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        let stored = self
-            .shared
-            .api
-            .store
-            .scan(self.next..self.end, PART_BYTES)
-            .await?;
-        for one in self.shared.check(stored).await? {
-            self.next = one.index + 1;
-            let entry = one.record.as_ref().and_then(parse);
-            let failed = one.verdict != Verdict::Verified;
-            if !self.query.selects(one.index, entry.as_ref(), failed) {
-                continue;
-            }
-            if self.format == Format::Json {
-                out.push(if self.begun { b',' } else { b'[' });
-            }
-            self.begun = true;
-            write_result(&one, out);
-            if self.format == Format::Lines {
-                out.push(b'\n');
-            }
+    fn begin(&mut self) -> Result<(), Problem> {
+        if self.format == Format::Csv {
+            let mut rows = Rows::after(Vec::new());
+            rows.header().map_err(unwritten)?;
+            self.read = rows.into_bytes().map_err(unwritten)?;
         }
         Ok(())
     }
+
+    /// Reads some entries and writes those that are selected.
+    async fn read(&mut self) -> Result<(), Problem> {
+        if self.next >= self.end {
+            return Ok(());
+        }
+        let until = self.end.min(self.next.saturating_add(self.together));
+        let store = &self.shared.api.store;
+        let stored = store.scan(self.next..until, PART_BYTES).await?;
+        let Some(last) = stored.last().map(|last| last.index) else {
+            let detail = "The store has no entry where one has to be.";
+            return Err(Problem::new(Slug::Unavailable, detail));
+        };
+        let count = stored.len() as u64;
+        let bytes = self.write(self.shared.check(stored).await?)? as u64;
+        self.next = last + 1;
+        // As many of the same size as fill a part.
+        let fitting = (PART_BYTES as u64).saturating_mul(count) / bytes.max(1);
+        self.together = fitting.clamp(FEWEST, 2 * self.together);
+        Ok(())
+    }
+
+    /// Writes the selected ones of these entries; how many bytes the records of all have.
+    fn write(&mut self, checked: Vec<Checked>) -> Result<usize, Problem> {
+        let mut bytes = 0;
+        let mut out = std::mem::take(&mut self.read);
+        let mut selected = checked.into_iter().filter(|one| {
+            bytes += one.record.as_ref().map_or(0, size_bytes);
+            let entry = one.record.as_ref().and_then(parse);
+            let failed = one.verdict != Verdict::Verified;
+            self.query.selects(one.index, entry.as_ref(), failed)
+        });
+        match self.format {
+            Format::Json => {
+                for one in selected {
+                    out.push(if self.begun { b',' } else { b'[' });
+                    self.begun = true;
+                    write_result(&one, &mut out);
+                }
+            }
+            Format::Lines => {
+                for one in selected {
+                    write_result(&one, &mut out);
+                    out.push(b'\n');
+                }
+            }
+            Format::Csv => {
+                let mut rows = Rows::after(out);
+                selected
+                    .try_for_each(|one| rows.push(&one))
+                    .map_err(unwritten)?;
+                out = rows.into_bytes().map_err(unwritten)?;
+            }
+        }
+        self.read = out;
+        Ok(bytes)
+    }
+}
+
+fn size_bytes(record: &Record) -> usize {
+    let sealed = record.sealed.as_ref();
+    record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
+}
+
+/// Rows are written into memory, so this is never met.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unwritten(error: csv::Error) -> Problem {
+    Problem::new(
+        Slug::Unavailable,
+        format!("A row was not written: {error}."),
+    )
 }
 
 impl Shared {

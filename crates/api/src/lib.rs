@@ -23,6 +23,7 @@ mod proof;
 mod rate;
 mod receipt;
 mod render;
+mod render_csv;
 mod request_id;
 mod settings;
 
@@ -39,7 +40,7 @@ pub use address::Peer;
 pub use entrance::Malformed;
 pub use metering::{describe_metrics, record_failures};
 pub use rate::Rate;
-pub use settings::{Ack, Api, ApiSettings};
+pub use settings::{Ack, Api, ApiSettings, KeysWanted};
 
 use problem::{Problem, Slug};
 

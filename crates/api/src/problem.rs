@@ -58,6 +58,7 @@ slugs! {
     RateLimited "rate-limited" TOO_MANY_REQUESTS "Too many requests"
     IntakeFull "intake-full" SERVICE_UNAVAILABLE "The intake is full"
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The server cannot do this now"
+    KeysUnavailable "keys-unavailable" SERVICE_UNAVAILABLE "The token cannot be checked now"
     NotReady "not-ready" SERVICE_UNAVAILABLE "The server is not ready"
     OutcomeUnknown "outcome-unknown" GATEWAY_TIMEOUT "It is not known whether the entries were stored"
 }
@@ -230,6 +231,10 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         // RFC 6750 section 3: no error code where there was no token.
         let challenge = match error {
+            AuthError::KeysUnavailable => {
+                let detail = format!("{error} Try again later; the server's log says why.");
+                return Self::new(Slug::KeysUnavailable, detail);
+            }
             AuthError::Missing => "Bearer realm=\"audittrail\"".to_owned(),
             _ => format!(
                 "Bearer realm=\"audittrail\", error=\"invalid_token\", error_description=\"{error}\""

@@ -7,7 +7,7 @@ use audittrail_auth::Authenticator;
 use audittrail_entry::{Clock, Limits, Random, SigningKey};
 use audittrail_queue::Queue;
 use audittrail_store::{IpBlock, KeptCheckpoint, Reader, Store};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::rate::Rate;
 
@@ -41,6 +41,10 @@ impl Ack {
     }
 }
 
+/// Asks for the issuer's keys to be fetched. What is sent is answered when they were, when they
+/// could not be, or at once where they were fetched for a token a moment ago.
+pub type KeysWanted = mpsc::Sender<oneshot::Sender<()>>;
+
 /// Everything the interface works with.
 #[derive(Clone)]
 pub struct Api {
@@ -52,6 +56,8 @@ pub struct Api {
     pub reader: Arc<Reader>,
     /// Who may do what.
     pub authenticator: Arc<Authenticator>,
+    /// Where keys come from that a token names and the authenticator does not know.
+    pub keys_wanted: Option<KeysWanted>,
     /// Signs new entries.
     pub signing_key: Arc<SigningKey>,
     /// The log's name.

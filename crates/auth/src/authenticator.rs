@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::claims::ClaimRules;
 use crate::json::parse_object;
 use crate::keys::Keys;
-use crate::{AuthConfig, AuthConfigError, AuthError, Principal};
+use crate::{AuthConfig, AuthConfigError, AuthError, JwkSet, Principal};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -34,6 +34,13 @@ impl Authenticator {
             keys: Keys::new(&config)?,
             rules: ClaimRules::new(&config)?,
         })
+    }
+
+    /// Replaces the public keys as a whole, for all checks that begin after it: a key that is not
+    /// in `set` is no longer accepted. Until the first set, tokens that need one are refused with
+    /// [`AuthError::KeysUnavailable`].
+    pub fn replace_public_keys(&self, set: JwkSet) {
+        self.keys.replace_public(set);
     }
 
     /// The principal that `token` (a JWS in compact form) speaks for at `now_unix_seconds`.
@@ -66,14 +73,18 @@ impl Authenticator {
         signature: &str,
     ) -> Result<(), AuthError> {
         let header = parse_object(&decode(header)?)?;
-        if header.contains_key("crit") {
+        let encoded = header
+            .get("b64")
+            .is_none_or(|b64| *b64 == Value::Bool(true));
+        if header.contains_key("crit") || !encoded {
             return Err(AuthError::Critical);
         }
         let alg = header
             .get("alg")
             .and_then(Value::as_str)
             .ok_or(AuthError::Algorithm)?;
-        let kid = header.get("kid").and_then(Value::as_str);
+        // Keys that a token brings along (jwk, jku, x5c, x5u) are never looked at.
+        let kid = header.get("kid");
         self.keys
             .verify(alg, kid, message.as_bytes(), || decode(signature))
     }

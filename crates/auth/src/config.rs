@@ -15,8 +15,11 @@ pub const MAX_LEEWAY_SECONDS: u64 = 600;
 pub struct AuthConfig {
     /// The shared secret of HS256, as bytes, not decoded; [`MIN_SECRET_BYTES`] at least.
     pub secret: Option<Vec<u8>>,
-    /// The accepted values of `alg`. `HS256` is the one that has keys here so far.
+    /// The accepted values of `alg`: `HS256`, `RS256`, `ES256`, `EdDSA`.
     pub algorithms: Vec<String>,
+    /// Whether a JWKS gives the keys of the algorithms other than HS256. It needs an issuer and
+    /// an audience, since every token of an issuer is signed with the same keys.
+    pub public_keys: bool,
     /// What `iss` must be. `None`: it is not compared.
     pub issuer: Option<String>,
     /// Of which `aud` must hold one. Empty: it is not looked at.
@@ -34,6 +37,7 @@ impl Default for AuthConfig {
         Self {
             secret: None,
             algorithms: vec!["HS256".to_owned()],
+            public_keys: false,
             issuer: None,
             audience: Vec::new(),
             leeway_seconds: 60,
@@ -49,6 +53,7 @@ impl fmt::Debug for AuthConfig {
         f.debug_struct("AuthConfig")
             .field("secret", &self.secret.as_ref().map(|_| "redacted"))
             .field("algorithms", &self.algorithms)
+            .field("public_keys", &self.public_keys)
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("leeway_seconds", &self.leeway_seconds)
@@ -108,6 +113,14 @@ pub enum AuthConfigError {
     /// A public-key algorithm is listed, and there are no public keys.
     #[error("the token algorithm {0} needs public keys, and none are configured")]
     KeysMissing(String),
+    /// There are to be public keys, and no algorithm that uses them is listed.
+    #[error("a JWKS is configured, but none of RS256, ES256 and EdDSA is an accepted algorithm")]
+    PublicKeysUnused,
+    /// There are to be public keys, and no issuer or no audience.
+    #[error(
+        "a JWKS needs an issuer and an audience: without them every token of that issuer would do"
+    )]
+    IssuerOrAudienceMissing,
     /// The issuer or an audience is an empty string.
     #[error("the token issuer and audiences must not be empty strings")]
     EmptyIssuerOrAudience,

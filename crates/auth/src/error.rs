@@ -21,12 +21,24 @@ pub enum AuthError {
     /// `alg` is absent, `none`, or not in the configured list.
     #[error("The signature algorithm of the token is not accepted here.")]
     Algorithm,
-    /// The header has `crit` (RFC 7515, section 4.1.11): no extension is understood here.
+    /// The header has `crit` (RFC 7515, section 4.1.11): no extension is understood here. Or it
+    /// has `b64` other than true, which has to be critical (RFC 7797, section 6).
     #[error("The token has critical header parameters, which are not supported.")]
     Critical,
     /// The signature is not one by an accepted key.
     #[error("The signature of the token is not valid.")]
     Signature,
+    /// No key of the JWKS has the token's `kid`; or the token has none, and no key verifies it.
+    /// The issuer may have a new key: fetch its keys, and check the token again.
+    #[error("The key that signed the token is not known here.")]
+    UnknownKey,
+    /// The key that `kid` names is for another algorithm than `alg`.
+    #[error("The key that the token names is not for its signature algorithm.")]
+    KeyAlgorithm,
+    /// There are to be keys from a JWKS, and there never were any yet. It says nothing about the
+    /// token: fetch the keys, and check it again.
+    #[error("The keys of the issuer of the token could not be fetched yet.")]
+    KeysUnavailable,
     /// No `exp`. RFC 7519 makes it optional; here a token must end.
     #[error("The token has no exp claim; a token must expire.")]
     NoExpiry,

@@ -213,12 +213,12 @@ impl SearchIndex {
     /// # Errors
     /// As [`SearchIndex::step`].
     pub fn make_room(&self, source: &dyn Source) -> Result<(), IndexError> {
-        // One that runs already makes room while this waits for it.
-        let writing = self.lock_writing();
-        let full = self.is_full();
-        drop(writing);
-        if full {
-            self.step(source)?;
+        while self.is_full() {
+            // One that runs already makes room while this waits for it.
+            drop(self.lock_writing());
+            if self.is_full() {
+                self.step(source)?;
+            }
         }
         Ok(())
     }

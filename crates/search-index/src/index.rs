@@ -135,6 +135,11 @@ impl SearchIndex {
         self.read_state().tail.is_some()
     }
 
+    /// Whether so little is missing up to `size` that [`SearchIndex::catch_up`] takes it in.
+    pub fn is_near(&self, size: u64) -> bool {
+        size.saturating_sub(self.position()) <= self.options.tail_entries as u64 / 2
+    }
+
     /// Whether the next batch has to wait for a step.
     pub fn is_full(&self) -> bool {
         self.read_state().tail.as_ref().is_some_and(|tail| {
@@ -190,7 +195,7 @@ impl SearchIndex {
             return Ok(true);
         }
         let mut tail = Tail::at(position);
-        if size.saturating_sub(position) > self.options.tail_entries as u64 / 2 {
+        if !self.is_near(size) {
             return Ok(false);
         }
         while tail.end() < size {

@@ -9,7 +9,7 @@ use tantivy::index::InvertedIndexReader;
 use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::query::{EnableScoring, PhraseQuery, Query as _, Weight};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocSet as _, TERMINATED, Term};
+use tantivy::{DocSet, TERMINATED, Term};
 
 use crate::error::IndexError;
 use crate::grams;
@@ -258,15 +258,13 @@ impl Docs {
             Found::One(reader, info) => {
                 let mut postings =
                     reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
-                postings.seek(range.start);
+                seek(&mut postings, range.start);
                 Ok(Self::Postings(postings))
             }
             Found::Several(reader, infos) => union(reader, infos, range),
             Found::Phrase(weight, _) => {
                 let mut scorer = weight.scorer(&segment.reader, 1.0)?;
-                if scorer.doc() < range.start {
-                    scorer.seek(range.start);
-                }
+                seek(&mut *scorer, range.start);
                 Ok(Self::Scorer(scorer))
             }
         }
@@ -282,17 +280,24 @@ impl Docs {
 
     /// Goes to the first document from `target` on.
     fn seek(&mut self, target: u32) -> u32 {
-        if self.doc() >= target {
-            return self.doc();
-        }
         match self {
-            Self::Postings(postings) => postings.seek(target),
-            Self::Scorer(scorer) => scorer.seek(target),
+            Self::Postings(postings) => seek(postings, target),
+            Self::Scorer(scorer) => seek(&mut **scorer, target),
+            Self::Bits { at, .. } if *at >= target => *at,
             Self::Bits { start, bits, at } => {
                 *at = next_bit(bits, target - *start).map_or(TERMINATED, |bit| *start + bit);
                 *at
             }
         }
+    }
+}
+
+/// Goes to the first document from `target` on, never back: the library's own seek takes no
+/// target behind it.
+fn seek(docs: &mut (impl DocSet + ?Sized), target: u32) -> u32 {
+    match docs.doc() {
+        doc if doc >= target => doc,
+        _ => docs.seek(target),
     }
 }
 
@@ -304,7 +309,7 @@ fn union(
     let mut bits = vec![0_u64; (range.len()).div_ceil(64)];
     for info in infos {
         let mut postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
-        let mut doc = postings.seek(range.start);
+        let mut doc = seek(&mut postings, range.start);
         while doc < range.end {
             let bit = doc - range.start;
             bits[bit as usize / 64] |= 1 << (bit % 64);

@@ -52,7 +52,8 @@ pub(crate) fn schema() -> (Schema, Fields) {
 }
 
 pub(crate) fn tokenizers() -> TokenizerManager {
-    let manager = TokenizerManager::new();
+    // The library looks one up for every field, those of bytes included.
+    let manager = TokenizerManager::default();
     manager.register(grams::NAME, TextAnalyzer::from(grams::Grams::default()));
     manager
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::whole::Form;
 use crate::settings::RawSettings;
 
 /// An audit log that can prove it was not changed.
@@ -43,6 +44,20 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail import events.ndjson --token \"$TOKEN\" --reject refused.ndjson"
     )]
     Import(ImportArguments),
+    /// Write all entries that a filter selects, each verified by the server.
+    ///
+    /// A file appears under its name only when the whole export is in it. Ends with 1 if the
+    /// export is whole but entries in it did not verify.
+    #[command(
+        after_help = "Example:\n  audittrail export --format csv --out alice.csv --filter user_id=alice --filter start_time=2026-01-01T00:00:00Z"
+    )]
+    Export(ExportArguments),
+    /// Ask a server whether it takes writes, for the health check of a container.
+    ///
+    /// It asks the address that `serve` has with the same settings. Ends with 0 if the server is
+    /// ready, with 1 if it answers that it is not, with 3 if it does not answer.
+    #[command(after_help = "Example:\n  audittrail health --listen 0.0.0.0:8000")]
+    Health(HealthArguments),
     /// Check a data directory: frames, signatures, commitments, tree and checkpoint.
     ///
     /// It changes nothing. Beside a running server it checks what is committed.
@@ -50,6 +65,19 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint"
     )]
     Fsck(FsckArguments),
+    /// Print what a shell needs to complete commands and flags.
+    #[command(
+        after_help = "Example:\n  audittrail completions bash > /usr/share/bash-completion/completions/audittrail"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, or write all of them.
+    #[command(
+        after_help = "Example:\n  audittrail man export | man -l -\n  audittrail man --dir /usr/local/share/man/man1"
+    )]
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +123,48 @@ pub(crate) struct ImportArguments {
     /// A token with the scope logs:write.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// The form.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Form,
+    /// The file to write. [default: standard output, also -]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// A filter as the server takes it, for instance user_id=alice or
+    /// action__in=door.open,door.close. All that are given must hold.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// The server.
+    #[arg(long, env = "AUDITTRAIL_URL", default_value = "http://127.0.0.1:8000")]
+    pub(crate) url: String,
+    /// A token with the scope logs:export.
+    #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArguments {
+    /// Ask only whether the process answers.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Ask here instead of where --listen says.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Give up after so many seconds.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// The command whose page is printed. [default: audittrail itself]
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands into this directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

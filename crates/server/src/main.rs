@@ -4,6 +4,7 @@ mod ambient;
 mod cli;
 mod commands;
 mod http;
+mod jwks;
 mod log_keys;
 mod metered;
 mod settings;
@@ -58,19 +59,29 @@ macro_rules! note {
 pub(crate) use note;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = settings::resolve(cli.settings).and_then(|settings| match cli.command {
-        Command::Serve => commands::serve::run(settings),
-        Command::Token(arguments) => commands::token::run(&settings, &arguments),
-        Command::Keys { action } => commands::keys::run(&settings, action.unwrap_or_default()),
-        Command::Import(arguments) => commands::import::run(&settings, &arguments),
-        Command::Fsck(arguments) => commands::fsck::run(&settings, &arguments),
-    });
-    match outcome {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             note!("audittrail: {failure}");
             failure.exit_code()
         }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let settings = || settings::resolve(cli.settings);
+    match cli.command {
+        Command::Serve => commands::serve::run(settings()?),
+        Command::Token(arguments) => commands::token::run(&settings()?, &arguments),
+        Command::Keys { action } => commands::keys::run(&settings()?, action.unwrap_or_default()),
+        Command::Import(arguments) => commands::import::run(&settings()?, &arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
+        Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
+        Command::Completions { shell } => {
+            commands::manual::completions(shell);
+            Ok(())
+        }
+        Command::Man(arguments) => commands::manual::man(&arguments),
     }
 }

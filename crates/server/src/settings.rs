@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::Failure;
+use crate::jwks::Source;
 
 mod edge;
 pub(crate) use edge::Edge;
@@ -126,6 +127,18 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_SHUTDOWN_TIMEOUT"
     )]
     pub(crate) shutdown_timeout: Option<String>,
+    /// The public keys of an issuer: a file or a URL. Needs an issuer and an audience.
+    #[arg(long, global = true, value_name = "FILE|URL", env = "AUDITTRAIL_JWKS")]
+    jwks: Option<String>,
+    /// The accepted algorithms of tokens, separated by commas.
+    /// [default: HS256, with --jwks also RS256, ES256 and EdDSA]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LIST",
+        env = "AUDITTRAIL_JWT_ALGORITHMS"
+    )]
+    jwt_algorithms: Option<String>,
     /// The issuer that tokens must name.
     #[arg(
         long,
@@ -195,12 +208,22 @@ pub(crate) struct Settings {
     pub(crate) metrics_listen: MetricsListen,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
+    pub(crate) jwks: Option<Source>,
+    /// At least one; others than HS256 only with a JWKS.
+    pub(crate) jwt_algorithms: Vec<String>,
     pub(crate) jwt_issuer: Option<String>,
     pub(crate) jwt_audience: Option<String>,
     pub(crate) default_role: Option<String>,
     pub(crate) log: String,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) secrets: Secrets,
+}
+
+impl Settings {
+    /// Whether tokens signed with the shared secret are accepted.
+    pub(crate) fn accepts_secret(&self) -> bool {
+        self.jwt_algorithms.iter().any(|name| name == "HS256")
+    }
 }
 
 /// What must not be shown; from the environment or the files that it names.
@@ -223,9 +246,9 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
         fall_back!(raw, file: listen data store queue origin ack metrics_listen public_url
-            jwt_issuer jwt_audience default_role log log_format base_path trusted_proxies
-            rate_limit max_connections head_timeout body_timeout request_timeout idle_timeout
-            write_timeout shutdown_timeout);
+            jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
+            trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
+            idle_timeout write_timeout shutdown_timeout);
     }
     let edge = edge::resolve(&raw)?;
     only(raw.store.as_deref(), "store", "embedded")?;
@@ -247,7 +270,17 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         Some("json") => Some(LogFormat::Json),
         Some(other) => return Err(usage(format!("log-format is {other}; use text or json"))),
     };
+    let jwks = raw.jwks.as_deref().map(Source::parse).transpose()?;
+    if jwks.is_some() && (raw.jwt_issuer.is_none() || raw.jwt_audience.is_none()) {
+        return Err(usage(
+            "jwks is set without an issuer and an audience: every token of that issuer would do; \
+             set AUDITTRAIL_JWT_ISSUER and AUDITTRAIL_JWT_AUDIENCE"
+                .to_owned(),
+        ));
+    }
     Ok(Settings {
+        jwt_algorithms: algorithms(raw.jwt_algorithms.as_deref(), jwks.is_some())?,
+        jwks,
         listen: address("listen", raw.listen.as_deref(), "127.0.0.1:8000")?,
         data: raw.data.unwrap_or_else(|| PathBuf::from("audittrail-data")),
         origin: raw.origin,
@@ -291,6 +324,41 @@ fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr,
             "{name} is {text}; write an IP address and a port, like {default}"
         ))
     })
+}
+
+/// The accepted algorithms: those that are listed, else all that there are keys for.
+fn algorithms(given: Option<&str>, with_jwks: bool) -> Result<Vec<String>, Failure> {
+    let text = given.unwrap_or(if with_jwks {
+        "HS256,RS256,ES256,EdDSA"
+    } else {
+        "HS256"
+    });
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    for name in &names {
+        match name.as_str() {
+            "HS256" => {}
+            "RS256" | "ES256" | "EdDSA" if with_jwks => {}
+            "RS256" | "ES256" | "EdDSA" => {
+                return Err(usage(format!(
+                    "jwt-algorithms lists {name}, whose keys come from a JWKS: set AUDITTRAIL_JWKS"
+                )));
+            }
+            _ => {
+                return Err(usage(format!(
+                    "jwt-algorithms is {text}; list some of HS256, RS256, ES256 and EdDSA, \
+                     separated by commas"
+                )));
+            }
+        }
+    }
+    if with_jwks && names.iter().all(|name| name == "HS256") {
+        return Err(usage(
+            "jwt-algorithms lists none of RS256, ES256 and EdDSA, so that the JWKS would not be \
+             used; list one, or leave AUDITTRAIL_JWKS out"
+                .to_owned(),
+        ));
+    }
+    Ok(names)
 }
 
 fn public_url(text: &str) -> Result<String, Failure> {

@@ -35,6 +35,10 @@ impl Layout {
         self.root.join("locations")
     }
 
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
     pub(crate) fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }

@@ -1,6 +1,7 @@
 //! The embedded store: segments, tree and checkpoint in one directory.
 //!
-//! The log is the database. `tree/` and `locations/` are derived from it and can be deleted;
+//! The log is the database. `tree/`, `locations/` and `index/` are derived from it and can be
+//! deleted;
 //! `checkpoint` and `keys/` cannot.
 
 mod appended;
@@ -8,7 +9,7 @@ mod data_directory;
 pub mod disk;
 mod format;
 mod fsck;
-mod ids;
+mod indexed;
 mod layout;
 mod locations;
 mod offload;

@@ -6,9 +6,8 @@ use audittrail_merkle::{Edge, TreeHead, leaf_hash};
 use audittrail_store::Node;
 
 use crate::disk::Disk;
-use crate::ids::IdTable;
 use crate::layout::Layout;
-use crate::locations::{Location, Locations};
+use crate::locations::Locations;
 use crate::segments::Segments;
 use crate::start_error::StartError;
 use crate::tree::Tree;
@@ -17,17 +16,15 @@ use crate::walk::SegmentFile;
 const ROWS_AT_ONCE: u64 = 65_536;
 const SCAN_BYTES: usize = 4 << 20;
 
-/// Reads the locations of all records below `size` into the table of ids. The locations of a
-/// segment in which any row is missing or damaged are made anew; the number of such segments.
-pub(crate) fn load_locations(
+/// Looks at the locations of all records below `size`. Those of a segment in which any row is
+/// missing or damaged are made anew; the number of such segments.
+pub(crate) fn check_locations(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
     files: &[SegmentFile],
     size: u64,
-    ids: &mut IdTable,
 ) -> Result<usize, StartError> {
     let mut rebuilt = 0;
-    ids.reserve(usize::try_from(size).unwrap_or(0));
     for (position, file) in files.iter().enumerate() {
         let next = files
             .get(position + 1)
@@ -38,42 +35,32 @@ pub(crate) fn load_locations(
         }
         let failed = || StartError::io(format!("the locations of {} cannot be used", file.name));
         let locations = Locations::open(&**disk, layout, file.first_index, end).map_err(failed())?;
-        let rows = match read_all(&locations, file.first_index, end) {
-            Some(rows) => rows,
-            None => {
-                rebuilt += 1;
-                let rows = file.locations(end).map_err(failed())?;
-                locations.truncate(file.first_index);
-                locations.push(rows.iter().copied());
-                locations.flush(&**disk).map_err(failed())?;
-                locations.sync().map_err(failed())?;
-                rows
-            }
-        };
-        for (index, row) in (file.first_index..).zip(rows) {
-            if row.is_known() {
-                ids.insert(&row.id, index);
-            }
+        if !are_sound(&locations, file.first_index, end) {
+            rebuilt += 1;
+            let rows = file.locations(end).map_err(failed())?;
+            locations.truncate(file.first_index);
+            locations.push(rows);
+            locations.flush(&**disk).map_err(failed())?;
+            locations.sync().map_err(failed())?;
         }
     }
     Ok(rebuilt)
 }
 
-/// All rows, or none if one is missing, damaged or says that it does not know.
-fn read_all(locations: &Locations, first: u64, end: u64) -> Option<Vec<Location>> {
-    if locations.end() < end {
-        return None;
-    }
-    let mut rows = Vec::new();
+/// Whether no row is missing, damaged or says that it does not know.
+fn are_sound(locations: &Locations, first: u64, end: u64) -> bool {
     let mut next = first;
     while next < end {
         let upto = end.min(next + ROWS_AT_ONCE);
-        for row in locations.read(next..upto).ok()? {
-            rows.push(row.filter(Location::is_known)?);
+        let sound = locations
+            .read(next..upto)
+            .is_ok_and(|rows| rows.iter().all(|row| row.is_some_and(|row| row.is_known())));
+        if !sound {
+            return false;
         }
         next = upto;
     }
-    Some(rows)
+    true
 }
 
 /// Makes the tree below a checkpoint anew from the log.

@@ -228,17 +228,6 @@ impl Segments {
         }
         Ok(stored)
     }
-
-    /// Where a record is and what its id is, if its row is sound.
-    pub(crate) fn location(&self, index: u64) -> io::Result<Option<Location>> {
-        let (segment, _) = self.holding(index)?;
-        Ok(segment
-            .locations
-            .read(index..index + 1)?
-            .into_iter()
-            .next()
-            .flatten())
-    }
 }
 
 fn size_bytes(stored: &Stored) -> usize {

@@ -1,13 +1,13 @@
 //! What the store's readers and its writer share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use audittrail_merkle::{Edge, TreeHead};
+use audittrail_search_index::{IndexOptions, SearchIndex};
 use audittrail_store::KeptCheckpoint;
 
 use crate::data_directory::DataDirectory;
 use crate::disk::Disk;
-use crate::ids::IdTable;
 use crate::layout::Layout;
 use crate::segments::{Segment, Segments};
 use crate::tree::Tree;
@@ -17,13 +17,16 @@ use crate::tree::Tree;
 pub struct Options {
     /// A segment is closed when the next batch would make it larger.
     pub segment_bytes: u64,
+    /// How the search index is kept.
+    pub index: IndexOptions,
 }
 
 impl Default for Options {
-    /// 256 MiB a segment.
+    /// 256 MiB a segment, and the index's own defaults.
     fn default() -> Self {
         Self {
             segment_bytes: 256 << 20,
+            index: IndexOptions::default(),
         }
     }
 }
@@ -36,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) origin_hash: [u8; 32],
     pub(crate) segments: Segments,
     pub(crate) tree: Tree,
-    pub(crate) ids: RwLock<IdTable>,
+    pub(crate) index: SearchIndex,
     pub(crate) head: RwLock<TreeHead>,
     pub(crate) checkpoint: RwLock<Option<KeptCheckpoint>>,
     pub(crate) writer: Mutex<Writer>,
@@ -59,10 +62,6 @@ pub(crate) struct Writer {
 impl Shared {
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn ids_mut(&self) -> RwLockWriteGuard<'_, IdTable> {
-        self.ids.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_head(&self, head: TreeHead) {

@@ -11,10 +11,9 @@ use audittrail_store::KeptCheckpoint;
 
 use crate::disk::{Disk, Mode, SyncPoint, read_file};
 use crate::format::{SEGMENT_HEADER_LEN, origin_hash};
-use crate::ids::IdTable;
 use crate::layout::{Layout, parse_segment_name};
 use crate::locations::Locations;
-use crate::rebuild::{load_locations, rebuild_tree};
+use crate::rebuild::{check_locations, rebuild_tree};
 use crate::segments::{Segment, Segments};
 use crate::start_error::StartError;
 use crate::tail::{From, replay};
@@ -49,7 +48,6 @@ pub struct StartReport {
 pub(crate) struct Started {
     pub(crate) tree: Tree,
     pub(crate) segments: Segments,
-    pub(crate) ids: IdTable,
     pub(crate) edge: Edge,
     pub(crate) active: Option<Arc<Segment>>,
     pub(crate) end: u64,
@@ -91,8 +89,7 @@ pub(crate) fn start(
 
     // 2. Derived files below the checkpoint; a crash while they are made anew leaves them
     // incomplete, and the next start makes them anew again.
-    let mut ids = IdTable::default();
-    report.locations_rebuilt = load_locations(disk, layout, &files, kept_head.size, &mut ids)?;
+    report.locations_rebuilt = check_locations(disk, layout, &files, kept_head.size)?;
     let closed = files.iter().map(|file| file.first_index).collect();
     let segments = Segments::new(Arc::clone(disk), layout.clone(), closed);
     let tree = Tree::open(&**disk, layout, kept_head.size)
@@ -110,16 +107,13 @@ pub(crate) fn start(
 
     // 3 to 5. What lies beyond the checkpoint.
     tree.truncate(kept_head.size);
-    let replayed = replay(
-        disk, layout, &files, from, edge, &tree, &segments, &mut ids, now,
-    )?;
+    let replayed = replay(disk, layout, &files, from, edge, &tree, &segments, now)?;
     report.cut = replayed.cut;
     report.size = replayed.edge.size();
     report.beyond_checkpoint = report.size - kept_head.size;
     Ok(Started {
         tree,
         segments,
-        ids,
         edge: replayed.edge,
         active: replayed.active,
         end: replayed.end,

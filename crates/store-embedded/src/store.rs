@@ -2,19 +2,20 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
 use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
+use audittrail_search_index::IndexError;
 use audittrail_store::{
-    Batch, Collector, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind,
-    Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
 use crate::data_directory::DataDirectory;
 use crate::format::origin_hash;
+use crate::indexed::{self, Log};
 use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};
 use crate::start::{Identity, StartReport, start};
@@ -25,12 +26,9 @@ use crate::start_error::StartError;
 /// [`Store::commit`], [`Store::keep_checkpoint`] and [`Store::find`] block the calling
 /// thread on the disk; other reads run where the [`Offload`] puts them.
 pub struct EmbeddedStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     offload: Arc<dyn Offload>,
 }
-
-/// What a scan looks at between two looks at the clock of others: about 2 MiB of records.
-const SCAN_BYTES: usize = 2 << 20;
 
 impl EmbeddedStore {
     /// Starts on what stands in the directory; a directory without a log becomes an empty
@@ -49,6 +47,15 @@ impl EmbeddedStore {
         let layout = directory.layout().clone();
         let started = start(&disk, &layout, identity, now)?;
         let head = started.edge.head();
+        let origin_hash = origin_hash(&identity.origin);
+        let index = indexed::open(
+            &*disk,
+            &layout,
+            origin_hash,
+            head.size,
+            &Log::new(&started.segments, &started.tree),
+            options.index,
+        )?;
         let writer = Writer {
             edge: started.edge,
             active: started.active,
@@ -60,10 +67,10 @@ impl EmbeddedStore {
             disk,
             layout,
             options,
-            origin_hash: origin_hash(&identity.origin),
+            origin_hash,
             segments: started.segments,
             tree: started.tree,
-            ids: RwLock::new(started.ids),
+            index,
             head: RwLock::new(head),
             checkpoint: RwLock::new(started.checkpoint),
             writer: Mutex::new(writer),
@@ -91,42 +98,8 @@ impl EmbeddedStore {
     }
 }
 
-impl Shared {
-    fn find(&self, id: &Uuid) -> io::Result<Option<u64>> {
-        let candidates = self
-            .ids
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .candidates(id);
-        for index in candidates {
-            if self
-                .segments
-                .location(index)?
-                .is_some_and(|location| location.id == *id)
-            {
-                return Ok(Some(index));
-            }
-        }
-        Ok(None)
-    }
-
-    fn search(&self, query: &Query) -> io::Result<Page> {
-        let mut collector = Collector::new(query);
-        let end = self.head().size.min(query.size);
-        let end = query
-            .filter
-            .index
-            .to
-            .map_or(end, |to| end.min(to.saturating_add(1)));
-        let mut next = query.filter.index.from.unwrap_or(0);
-        while next < end {
-            for stored in self.segments.scan(next..end, SCAN_BYTES)? {
-                next = stored.index + 1;
-                collector.offer(&stored);
-            }
-        }
-        Ok(collector.finish())
-    }
+fn index_error(what: &'static str, error: IndexError) -> StoreError {
+    StoreError::caused(StoreErrorKind::Unavailable, what, error)
 }
 
 fn invalid(message: String) -> StoreError {
@@ -161,17 +134,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
-        let found = ids
-            .iter()
-            .map(|id| self.shared.find(id))
-            .collect::<io::Result<_>>();
-        found.map_err(|error| {
-            StoreError::caused(
-                StoreErrorKind::Unavailable,
-                "ids cannot be looked up",
-                error,
-            )
-        })
+        let found = self.shared.index.find(ids);
+        found.map_err(|error| index_error("ids cannot be looked up", error))
     }
 
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
@@ -216,10 +180,11 @@ impl Store for EmbeddedStore {
 
     async fn search(&self, query: &Query) -> Result<Page, StoreError> {
         let query = query.clone();
-        self.read("the log cannot be searched", move |shared| {
-            shared.search(&query)
-        })
-        .await
+        let what = "the log cannot be searched";
+        let page = self
+            .read(what, move |shared| Ok(shared.search(&query)))
+            .await?;
+        page.map_err(|error| index_error(what, error))
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

@@ -8,7 +8,6 @@ use audittrail_store::Node;
 
 use crate::disk::{Disk, Mode, SyncPoint};
 use crate::format::{BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain};
-use crate::ids::IdTable;
 use crate::layout::Layout;
 use crate::locations::Location;
 use crate::segments::{Segment, Segments};
@@ -52,7 +51,6 @@ pub(crate) fn replay(
     edge: Edge,
     tree: &Tree,
     segments: &Segments,
-    ids: &mut IdTable,
     now: Timestamp,
 ) -> Result<Replayed, StartError> {
     let checkpoint_size = edge.size();
@@ -78,7 +76,6 @@ pub(crate) fn replay(
             file,
             segment: &segment,
             tree,
-            ids,
             edge: &mut replayed.edge,
         };
         let (end, bad) = tail.read_from(start)?;
@@ -105,7 +102,6 @@ struct Tail<'t> {
     file: &'t SegmentFile,
     segment: &'t Segment,
     tree: &'t Tree,
-    ids: &'t mut IdTable,
     edge: &'t mut Edge,
 }
 
@@ -176,9 +172,6 @@ impl Tail<'_> {
             return Err(refused(
                 "the batch's entries do not give the root it records",
             ));
-        }
-        for (index, location) in (header.first_index..).zip(&locations) {
-            self.ids.insert(&location.id, index);
         }
         self.segment.locations.push(locations);
         self.tree.push(leaves, &nodes);

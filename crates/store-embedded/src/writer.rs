@@ -57,6 +57,7 @@ impl Shared {
             let message = "the files derived from the log cannot be written";
             return Err(CommitError::new(CommitErrorKind::Refused, message));
         }
+        self.make_room_in_index()?;
         let mut buffer = std::mem::take(&mut writer.buffer);
         buffer.clear();
         let lengths = encode_batch(&head, new, &batch.entries, &mut buffer)
@@ -186,13 +187,7 @@ impl Shared {
             batch.entries.iter().map(|entry| entry.leaf_hash),
             &batch.nodes,
         );
-        {
-            let mut ids = self.ids_mut();
-            ids.reserve(batch.entries.len());
-            for (index, entry) in (batch.first_index..).zip(&batch.entries) {
-                ids.insert(&entry.id, index);
-            }
-        }
+        self.index.push(batch.first_index, &batch.entries);
         self.set_head(new);
         if self.pending() >= PENDING_FLUSH
             && let Err(error) = self.flush_derived()

@@ -13,8 +13,10 @@
 mod access;
 mod claims;
 mod config;
+mod jwks;
 mod minting;
 mod oracle;
+mod public_keys;
 mod refusals;
 mod robustness;
 mod roles;

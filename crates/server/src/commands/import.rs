@@ -1,17 +1,20 @@
 //! `audittrail import`
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal as _, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::Failure;
 use crate::cli::ImportArguments;
+use crate::commands::remote;
 use crate::settings::Settings;
 
 /// A request stays below this, far from the server's bound.
@@ -26,13 +29,7 @@ fn failed(message: impl Into<String>) -> Failure {
 }
 
 pub(crate) fn run(_: &Settings, arguments: &ImportArguments) -> Result<(), Failure> {
-    let token = arguments.token.clone().ok_or_else(|| {
-        Failure::Usage(
-            "no token: set AUDITTRAIL_TOKEN or give --token; `audittrail token --sub import --role \
-             writer` makes one"
-                .to_owned(),
-        )
-    })?;
+    let token = remote::token(arguments.token.as_deref(), "writer")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,19 +37,12 @@ pub(crate) fn run(_: &Settings, arguments: &ImportArguments) -> Result<(), Failu
     runtime.block_on(import(arguments, token))
 }
 
-async fn import(arguments: &ImportArguments, token: String) -> Result<(), Failure> {
+async fn import(arguments: &ImportArguments, token: &str) -> Result<(), Failure> {
     let (source, input) = open(&arguments.file)?;
-    let reject: Option<File> = match &arguments.reject {
-        None => None,
-        Some(path) => Some(File::create(path).map_err(|error| {
-            Failure::Usage(format!("{} cannot be made: {error}", path.display()))
-        })?),
-    };
-    let url = format!(
-        "{}/logs/create/?on_error=skip",
-        arguments.url.trim_end_matches('/')
-    );
-    let client = reqwest::Client::builder()
+    let mut url = remote::url(&arguments.url, "/logs/create/")?;
+    url.set_query(Some("on_error=skip&receipts=none"));
+    let reject = open_reject(arguments)?;
+    let client = remote::client()
         .timeout(Duration::from_secs(120))
         .build()
         .map_err(|error| failed(format!("no HTTP client: {error}")))?;
@@ -78,8 +68,8 @@ async fn import(arguments: &ImportArguments, token: String) -> Result<(), Failur
             }
             Ok((_, text)) if text.trim_ascii().is_empty() => {}
             Ok((number, text)) => {
-                batch.push(number, with_id(&source, number, text));
-                let full = batch.numbers.len() >= arguments.batch as usize;
+                batch.push(&source, number, text);
+                let full = batch.lines.len() >= arguments.batch as usize;
                 if full || batch.bytes.len() >= REQUEST_BYTES {
                     import.send(&mut batch).await?;
                 }
@@ -88,6 +78,27 @@ async fn import(arguments: &ImportArguments, token: String) -> Result<(), Failur
     }
     import.send(&mut batch).await?;
     import.finish()
+}
+
+/// The reject file, empty. It is never the file that is read.
+fn open_reject(arguments: &ImportArguments) -> Result<Option<File>, Failure> {
+    let Some(path) = &arguments.reject else {
+        return Ok(None);
+    };
+    let same =
+        |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    let input = std::fs::metadata(&arguments.file);
+    if let (Ok(input), Ok(reject)) = (input, std::fs::metadata(path))
+        && same(&input, &reject)
+    {
+        return Err(Failure::Usage(format!(
+            "{} is the file to import; give --reject another name",
+            path.display()
+        )));
+    }
+    let file = File::create(path)
+        .map_err(|error| Failure::Usage(format!("{} cannot be made: {error}", path.display())))?;
+    Ok(Some(file))
 }
 
 fn open(path: &Path) -> Result<(String, Box<dyn Read>), Failure> {
@@ -150,60 +161,64 @@ impl<R: BufRead> Lines<R> {
 
 /// Gives an entry without an id one that is the same each time, so that sending it again
 /// stores nothing twice. A line that is no JSON object is left for the server to refuse.
-fn with_id(source: &str, number: u64, line: Vec<u8>) -> Vec<u8> {
+fn with_id<'a>(source: &str, number: u64, line: &'a [u8]) -> Cow<'a, [u8]> {
     #[derive(Deserialize)]
     struct Id<'a> {
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "given")]
         id: Option<&'a RawValue>,
     }
+    // A null, too, is given: it has to be found.
+    fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+        <&RawValue>::deserialize(value).map(Some)
+    }
     let start = line.iter().position(|byte| *byte == b'{');
-    let id = serde_json::from_slice::<Id<'_>>(&line)
-        .map(|entry| entry.id.is_some_and(|id| id.get() != "null"));
-    let (Some(start), Ok(false)) = (start, id) else {
-        return line;
+    let (Some(start), Ok(Id { id })) = (start, serde_json::from_slice(line)) else {
+        return line.into();
     };
+    if id.is_some_and(|id| id.get() != "null") {
+        return line.into();
+    }
     let mut digest = Sha256::new();
     // Lengths first, so that no two sources and lines give the same bytes.
     digest.update((source.len() as u64).to_be_bytes());
     digest.update(source.as_bytes());
     digest.update(number.to_be_bytes());
-    digest.update(&line);
-    let id = audittrail_entry::uuid_v8(&digest.finalize());
+    digest.update(line);
+    let made = audittrail_entry::uuid_v8(&digest.finalize());
+    if let Some(null) = id {
+        // It is a part of the line, so that its address says where.
+        let at = null.get().as_ptr().addr() - line.as_ptr().addr();
+        let (before, after) = (&line[..at], &line[at + null.get().len()..]);
+        return [before, format!("\"{made}\"").as_bytes(), after]
+            .concat()
+            .into();
+    }
     let rest = line[start + 1..].trim_ascii_start();
     let comma = if rest.first() == Some(&b'}') { "" } else { "," };
-    let mut with = format!("{{\"id\":\"{id}\"{comma}").into_bytes();
+    let mut with = format!("{{\"id\":\"{made}\"{comma}").into_bytes();
     with.extend(rest);
-    with
+    with.into()
 }
 
+/// The lines of one request, as they are sent and as they were read.
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    numbers: Vec<u64>,
-    ends: Vec<usize>,
+    lines: Vec<(u64, Vec<u8>)>,
 }
 
 impl Batch {
-    fn push(&mut self, number: u64, line: Vec<u8>) {
-        self.bytes.extend(line);
+    fn push(&mut self, source: &str, number: u64, line: Vec<u8>) {
+        self.bytes.extend(&*with_id(source, number, &line));
         self.bytes.push(b'\n');
-        self.numbers.push(number);
-        self.ends.push(self.bytes.len() - 1);
-    }
-
-    fn line(&self, at: usize) -> Option<(u64, &[u8])> {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
-        Some((
-            *self.numbers.get(at)?,
-            &self.bytes[start..*self.ends.get(at)?],
-        ))
+        self.lines.push((number, line));
     }
 }
 
-struct Import {
+struct Import<'a> {
     client: reqwest::Client,
-    url: String,
-    token: String,
+    url: reqwest::Url,
+    token: &'a str,
     reject: Option<File>,
     sent: u64,
     stored: u64,
@@ -245,16 +260,16 @@ impl ErrorItem {
     }
 }
 
-impl Import {
+impl Import<'_> {
     async fn send(&mut self, batch: &mut Batch) -> Result<(), Failure> {
-        if batch.numbers.is_empty() {
+        if batch.lines.is_empty() {
             return Ok(());
         }
         let batch = std::mem::take(batch);
         let (status, answer) = self.post(&batch).await?;
-        self.sent += batch.numbers.len() as u64;
+        self.sent += batch.lines.len() as u64;
         // Where no line at all was good the answer is no success, but has the same list.
-        if status.is_success() || answer.rejected.len() == batch.numbers.len() {
+        if status.is_success() || answer.rejected.len() == batch.lines.len() {
             self.stored += answer.count;
             for rejected in &answer.rejected {
                 let reasons: Vec<String> = rejected.errors.iter().map(ErrorItem::text).collect();
@@ -278,20 +293,20 @@ impl Import {
         for _ in 0..TRIES {
             let request = self
                 .client
-                .post(&self.url)
-                .bearer_auth(&self.token)
+                .post(self.url.clone())
+                .bearer_auth(self.token)
                 .header("content-type", "application/x-ndjson")
                 .body(batch.bytes.clone());
             let mut pause = PAUSE;
             match request.send().await {
-                Err(error) => last = error.to_string(),
+                Err(error) => last = remote::chain(&error),
                 Ok(response) => {
                     let status = response.status();
                     let after = response.headers().get("retry-after");
                     let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
                     pause = after.map_or(PAUSE, Duration::from_secs);
                     match response.bytes().await {
-                        Err(error) => last = error.to_string(),
+                        Err(error) => last = remote::chain(&error),
                         Ok(body) => {
                             let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
                             let again = matches!(status.as_u16(), 202 | 429 | 503 | 504);
@@ -313,8 +328,8 @@ impl Import {
     }
 
     fn refuse_line(&mut self, batch: &Batch, line: usize, reason: &str) -> Result<(), Failure> {
-        match line.checked_sub(1).and_then(|at| batch.line(at)) {
-            Some((number, text)) => self.refuse(number, reason, text),
+        match line.checked_sub(1).and_then(|at| batch.lines.get(at)) {
+            Some((number, text)) => self.refuse(*number, reason, text),
             None => self.refuse(0, reason, b""),
         }
     }

@@ -1,8 +1,14 @@
 //! The commands.
 
+pub(crate) mod export;
 pub(crate) mod fsck;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod keys;
+pub(crate) mod manual;
+mod partial;
+mod remote;
 mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod whole;

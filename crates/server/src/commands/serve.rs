@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use audittrail_api::{Ack, Api, ApiSettings};
+use audittrail_api::{Ack, Api, ApiSettings, KeysWanted};
 use audittrail_auth::{AuthConfig, Authenticator, Role};
 use audittrail_entry::Clock as _;
 use audittrail_queue::{Bounds as QueueBounds, InProcessQueue, Queue};
@@ -18,12 +18,13 @@ use axum::middleware::from_fn;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Failure;
 use crate::ambient::{BlockingThreads, SystemClock, SystemRandom};
 use crate::commands::{scrub, token};
 use crate::http::{self, Bounds};
+use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
 use crate::log_keys::{self, LogKeys};
 use crate::metered::MeteredStore;
 use crate::settings::{MetricsListen, Settings};
@@ -57,10 +58,12 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         }
         MetricsListen::None | MetricsListen::Same => None,
     };
+    let source = settings.jwks.as_ref();
+    let prepared = source.map(jwks::prepare).transpose()?;
     let directory = DataDirectory::open(Arc::new(RealDisk), &settings.data)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let keys = log_keys::load_or_make(&directory, &settings, &SystemRandom)?;
-    let authenticator = authenticator(&settings, &keys)?;
+    let authenticator = Arc::new(authenticator(&settings, &keys)?);
     let identity = keys.identity();
     let offload = Arc::new(BlockingThreads(tokio::runtime::Handle::current()));
     let (store, report) = EmbeddedStore::open(
@@ -82,11 +85,13 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         keys.entries.clone(),
         identity.origin.clone(),
     ));
+    let (keys_wanted, fresh_keys) = fresh_keys(source, prepared, &authenticator);
     let api = Api {
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
         store: Arc::clone(&store),
         reader: Arc::clone(&reader),
-        authenticator: Arc::new(authenticator),
+        keys_wanted,
+        authenticator,
         signing_key: Arc::new(keys.entries.current.clone()),
         origin: identity.origin.clone(),
         clock: Arc::new(SystemClock),
@@ -111,7 +116,10 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         .local_addr()
         .map_err(|error| failed("the address is gone")(&error))?;
     greet(&settings, &keys, address)?;
-    let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
+    let background = async {
+        let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
+        tokio::join!(scrub, fresh_keys);
+    };
     let running = Running {
         queue,
         sequencer,
@@ -119,7 +127,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         metrics_listener,
     };
     running
-        .until_stopped(listener, router, settings.edge.bounds, scrub)
+        .until_stopped(listener, router, settings.edge.bounds, background)
         .await
 }
 
@@ -138,13 +146,40 @@ fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, F
         .map(token::role)
         .transpose()?;
     Authenticator::new(AuthConfig {
-        secret: Some(keys.jwt_secret.clone()),
+        secret: settings.accepts_secret().then(|| keys.jwt_secret.clone()),
+        algorithms: settings.jwt_algorithms.clone(),
+        public_keys: settings.jwks.is_some(),
         issuer: settings.jwt_issuer.clone(),
         audience: settings.jwt_audience.clone().into_iter().collect(),
         default_role,
         ..AuthConfig::default()
     })
     .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Where requests ask for the issuer's keys, and what keeps these fresh while it is polled.
+fn fresh_keys(
+    source: Option<&Source>,
+    prepared: Option<(Fetcher, Option<Vec<u8>>)>,
+    authenticator: &Arc<Authenticator>,
+) -> (Option<KeysWanted>, impl Future<Output = ()> + use<>) {
+    let (keys_wanted, wanted) = mpsc::channel(jwks::WAITING);
+    let refresher = source.zip(prepared).map(|(source, (fetcher, first))| {
+        jwks::describe();
+        let schedule = Schedule::of(source);
+        let mut refresher = Refresher::new(Arc::clone(authenticator), wanted, schedule);
+        if let Some(bytes) = first {
+            refresher = refresher.starting_with(bytes);
+        }
+        (refresher, fetcher)
+    });
+    let keys_wanted = refresher.is_some().then_some(keys_wanted);
+    let run = async move {
+        if let Some((refresher, fetcher)) = refresher {
+            refresher.run(async || fetcher.fetch().await).await;
+        }
+    };
+    (keys_wanted, run)
 }
 
 /// About what half a second of full load commits.
@@ -234,7 +269,9 @@ fn greet(
     address: std::net::SocketAddr,
 ) -> Result<(), Failure> {
     crate::out!("listening on http://{address}");
-    if std::io::stdout().is_terminal() {
+    if !settings.accepts_secret() {
+        crate::out!("take a token from the issuer: HS256 is not in AUDITTRAIL_JWT_ALGORITHMS");
+    } else if std::io::stdout().is_terminal() {
         let now = SystemClock.now();
         let token = token::make(
             settings,
@@ -379,6 +416,14 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGINT or SIGTERM, for a command that needs to hear of one.
+pub(crate) async fn asked_to_stop() {
+    match Signals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -11,6 +11,13 @@ use crate::log_keys::load_jwt_secret;
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(), Failure> {
+    if !settings.accepts_secret() {
+        return Err(Failure::Usage(
+            "the server would not accept it: jwt-algorithms does not list HS256; take a token from \
+             the issuer, or list it"
+                .to_owned(),
+        ));
+    }
     let secret = load_jwt_secret(&RealDisk, settings)?;
     let seconds = parse_duration(&arguments.ttl)?;
     let role = role(&arguments.role)?;

@@ -18,7 +18,9 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn every_command_has_an_example() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    for name in ["serve", "token", "keys", "import", "fsck"] {
+    for name in [
+        "serve", "token", "keys", "import", "export", "health", "fsck",
+    ] {
         assert!(help.contains(&format!("\n  {name} ")), "{help}");
         let (code, help, _) = run(&[name, "--help"]);
         assert!(

@@ -114,6 +114,11 @@ impl Server {
         command
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.home.join("audittrail-data")
     }

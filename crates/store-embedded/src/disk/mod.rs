@@ -123,6 +123,11 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path, point: SyncPoint) -> io::Result<()>;
+    /// Where a library that opens files itself finds this path; nowhere on a disk that is not
+    /// the system's.
+    fn system_path(&self, _path: &Path) -> Option<PathBuf> {
+        None
+    }
     /// Takes the directory for this process until the answer is dropped; `WouldBlock` if
     /// another has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;

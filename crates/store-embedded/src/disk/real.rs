@@ -37,6 +37,10 @@ impl DiskFile for RealFile {
 }
 
 impl Disk for RealDisk {
+    fn system_path(&self, path: &Path) -> Option<std::path::PathBuf> {
+        Some(path.to_owned())
+    }
+
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new()
             .read(true)

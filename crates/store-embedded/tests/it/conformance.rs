@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use audittrail_search_index::IndexOptions;
 use audittrail_store::Store;
 use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
 use audittrail_store_embedded::disk::{Disk, RealDisk, SimulatedDisk};
@@ -14,6 +15,14 @@ use crate::support::START;
 /// Small, so that a log of the suite has many segments and its reads cross them.
 const SEGMENT_BYTES: u64 = 64 << 10;
 
+/// Small, so that what the suite looks for lies in many segments of the index and in memory.
+const INDEX: IndexOptions = IndexOptions {
+    step_entries: 97,
+    tail_entries: 150,
+    tail_bytes: 256 << 20,
+    writer_bytes: 15_000_000,
+};
+
 fn open(disk: Arc<dyn Disk>, path: &Path) -> Arc<dyn Store> {
     let identity = Identity {
         origin: ORIGIN.to_owned(),
@@ -21,12 +30,17 @@ fn open(disk: Arc<dyn Disk>, path: &Path) -> Arc<dyn Store> {
     };
     let options = Options {
         segment_bytes: SEGMENT_BYTES,
+        index: INDEX,
     };
     let directory = DataDirectory::open(disk, path).unwrap();
     let (store, report) =
         EmbeddedStore::open(directory, &identity, options, START, Arc::new(Inline)).unwrap();
     assert!(report.cut.is_none(), "{:?}", report.cut);
     assert!(!report.tree_rebuilt && report.locations_rebuilt == 0);
+    // What a start does not take into memory is indexed before anything is found.
+    while !store.index_position().0 {
+        store.step_index().unwrap();
+    }
     Arc::new(store)
 }
 

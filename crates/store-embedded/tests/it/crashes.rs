@@ -123,6 +123,7 @@ impl Life {
         let signer = signer(seed);
         let options = Options {
             segment_bytes: SEGMENT_BYTES,
+            ..Options::default()
         };
         let now = Timestamp::from_nanos(START.nanos() + i64::from(self.counts.starts));
         let opened = EmbeddedStore::open(

@@ -65,6 +65,7 @@ async fn make(data: &Path) {
     let signer = signer([7; 32]);
     let options = Options {
         segment_bytes: SEGMENT_BYTES,
+        ..Options::default()
     };
     let opened = EmbeddedStore::open(
         directory,
@@ -167,6 +168,7 @@ fn a_pinned_directory_is_opened() {
         let identity = identity(&signer([7; 32]));
         let options = Options {
             segment_bytes: SEGMENT_BYTES,
+            ..Options::default()
         };
         let opened = EmbeddedStore::open(directory, &identity, options, START, Arc::new(Inline));
         let (store, report) = opened.unwrap();

@@ -1,0 +1,11 @@
+//! The interface over real connections, with a store that can be told to fail.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test ends where something is not as it should be, and brings its own tasks"
+)]
+
+mod exports;
+mod support;

@@ -1,0 +1,198 @@
+//! The search index of a store: how it follows the log, and how the log waits for it.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use audittrail_merkle::Hash;
+use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source, Step};
+use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stored};
+
+use crate::disk::Disk;
+use crate::layout::Layout;
+use crate::segments::Segments;
+use crate::shared::Shared;
+use crate::start_error::StartError;
+use crate::store::EmbeddedStore;
+use crate::tree::Tree;
+
+/// What the index reads of the log at once.
+const SCAN_BYTES: usize = 4 << 20;
+/// How long entries wait in memory if there are few of them: so many looks, a second apart.
+const PATIENCE: u32 = 10;
+/// From so many entries on they are written at the next look.
+const WORTHWHILE: usize = 1_000;
+const LOOK: Duration = Duration::from_secs(1);
+/// The index's files are read whole and compared with their checksums once in so many looks.
+const CHECK_EVERY: u32 = 86_400;
+
+/// The log as the index sees it.
+pub(crate) struct Log<'s> {
+    segments: &'s Segments,
+    tree: &'s Tree,
+}
+
+impl<'s> Log<'s> {
+    pub(crate) fn new(segments: &'s Segments, tree: &'s Tree) -> Self {
+        Self { segments, tree }
+    }
+}
+
+impl Source for Log<'_> {
+    fn scan(&self, range: Range<u64>) -> io::Result<Vec<Stored>> {
+        self.segments.scan(range, SCAN_BYTES)
+    }
+
+    fn leaf_hash(&self, index: u64) -> io::Result<Hash> {
+        let hashes = self.tree.hashes(0, index..index + 1)?;
+        hashes
+            .first()
+            .copied()
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Opens the index of a log with `size` entries. If it lacks few of them it has them in
+/// memory afterwards; if it lacks many it is not whole before it has followed.
+pub(crate) fn open(
+    disk: &dyn Disk,
+    layout: &Layout,
+    origin: [u8; 32],
+    size: u64,
+    log: &Log<'_>,
+    options: IndexOptions,
+) -> Result<SearchIndex, StartError> {
+    let failed = |error: IndexError| StartError::Io {
+        what: "the search index cannot be opened".to_owned(),
+        source: io::Error::other(error),
+    };
+    let path = disk.system_path(&layout.index());
+    let index = SearchIndex::open(path.as_deref(), origin, size, log, options).map_err(failed)?;
+    index.catch_up(size, log).map_err(failed)?;
+    Ok(index)
+}
+
+impl Shared {
+    fn log(&self) -> Log<'_> {
+        Log::new(&self.segments, &self.tree)
+    }
+
+    pub(crate) fn search(&self, query: &Query) -> Result<Page, IndexError> {
+        let read = |index: u64| {
+            let mut stored = Vec::with_capacity(1);
+            self.segments.read(index..index + 1, &mut stored)?;
+            stored
+                .pop()
+                .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        };
+        self.index.search(query, &read)
+    }
+
+    /// Before a batch: what waits in memory is bounded, so under sustained load the log goes
+    /// no faster than its index.
+    pub(crate) fn make_room_in_index(&self) -> Result<(), CommitError> {
+        self.index.make_room(&self.log()).map_err(|error| {
+            let what = "the search index cannot be written";
+            CommitError::caused(CommitErrorKind::Refused, what, error)
+        })
+    }
+
+    /// One step; after it an index that was far behind is whole if only little is missing.
+    fn step(&self) -> Result<Step, IndexError> {
+        let step = self.index.step(&self.log())?;
+        if !self.index.is_whole() {
+            let head = self.head().size;
+            if self.index.is_near(head) {
+                // Nothing is committed while the last entries are read.
+                let writer = self.writer();
+                self.index.catch_up(writer.edge.size(), &self.log())?;
+            }
+        }
+        Ok(step)
+    }
+}
+
+impl EmbeddedStore {
+    /// Writes the next entries that wait to the search index's files, and says whether more
+    /// are to be written at once.
+    ///
+    /// # Errors
+    /// If that failed. Everything that was found before is found still, or the index is
+    /// being built anew.
+    pub fn step_index(&self) -> Result<Step, IndexError> {
+        self.shared.step()
+    }
+
+    /// Waits until what the search index does in the background is done.
+    ///
+    /// # Errors
+    /// If it failed.
+    pub fn settle_index(&self) -> Result<(), IndexError> {
+        self.shared.index.settle()
+    }
+
+    /// Whether every committed entry can be found, and how many entries are in the files of
+    /// the search index.
+    pub fn index_position(&self) -> (bool, u64) {
+        (self.shared.index.is_whole(), self.shared.index.position())
+    }
+
+    /// Lets the search index follow the log until `stop`. Blocks the calling thread; after a
+    /// failure it goes on with the next look.
+    pub fn follow(&self, stop: &AtomicBool) {
+        let index = &self.shared.index;
+        let (mut looks, mut until_check) = (0, 0);
+        while !stop.load(Ordering::Acquire) {
+            let due = index.wait(LOOK);
+            looks += 1;
+            let (waiting, _) = index.waiting();
+            let patient = !due && waiting < WORTHWHILE && looks < PATIENCE;
+            if index.is_whole() && patient {
+                continue;
+            }
+            looks = 0;
+            let outcome = self.write_all(stop);
+            match outcome {
+                Err(error) => tracing::warn!(%error, "the search index could not be written"),
+                Ok(()) if until_check == 0 && index.is_whole() => {
+                    until_check = CHECK_EVERY / PATIENCE;
+                    if let Err(error) = index.check_files() {
+                        tracing::warn!(%error, "the search index could not be checked");
+                    }
+                }
+                Ok(()) => until_check = until_check.saturating_sub(1),
+            }
+        }
+    }
+
+    fn write_all(&self, stop: &AtomicBool) -> Result<(), IndexError> {
+        let (mut told, whole) = (0, self.shared.index.is_whole());
+        loop {
+            let step = self.shared.step()?;
+            let (position, size) = (self.shared.index.position(), self.shared.head().size);
+            if !whole && position >= told + PROGRESS {
+                told = position;
+                tracing::info!(position, size, "the search index is being built");
+            }
+            if !step.more || stop.load(Ordering::Acquire) {
+                break;
+            }
+        }
+        if !whole && self.shared.index.is_whole() {
+            tracing::info!(
+                entries = self.shared.head().size,
+                "the search index is whole: searches are answered again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Ends the wait of [`EmbeddedStore::follow`], so that it sees `stop`.
+    pub fn wake_follower(&self) {
+        self.shared.index.wake();
+    }
+}
+
+/// While the index is built, its progress is logged after so many entries.
+const PROGRESS: u64 = 500_000;
