@@ -84,6 +84,7 @@ impl Served {
             clock: Arc::new(StoppedClock),
             random: Arc::new(Counting::default()),
             published,
+            keys_wanted: None,
             settings: ApiSettings::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
