@@ -42,7 +42,7 @@ fn open(data: &Path) -> Arc<EmbeddedStore> {
 }
 
 fn follow(store: &EmbeddedStore) {
-    while store.step_index().unwrap().more || !store.index_position().0 {}
+    while store.step_index().unwrap().entries > 0 || !store.index_position().0 {}
     store.settle_index().unwrap();
 }
 
