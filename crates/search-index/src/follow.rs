@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use audittrail_store::Stored;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
@@ -20,7 +19,7 @@ use crate::merging::next_merge;
 use crate::page::Segments;
 use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
 use crate::segment::Segment;
-use crate::tail::TailEntry;
+use crate::tail::{TailEntry, id_of};
 
 /// What a commit says of itself.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -297,8 +296,7 @@ impl SearchIndex {
             }
             Some((view, end, tail_end)) => {
                 let entries: Vec<Arc<TailEntry>> = view.entries(position..end).cloned().collect();
-                let stored = entries.iter().map(|entry| &entry.stored);
-                self.write(writing, position, stored, source)?;
+                self.write(writing, position, &entries, source)?;
                 Ok(Step {
                     entries: end - position,
                     more: tail_end - end >= self.options.step_entries as u64,
@@ -323,8 +321,9 @@ impl SearchIndex {
                 .scan(next..end)
                 .map_err(IndexError::io("the log cannot be read"))?;
             for stored in &scanned {
+                let id = id_of(stored, source);
                 open.writer
-                    .add_document(document(&self.files.fields, stored))?;
+                    .add_document(document(&self.files.fields, stored, id))?;
                 next = stored.index + 1;
             }
         }
@@ -337,19 +336,19 @@ impl SearchIndex {
         })
     }
 
-    fn write<'s>(
+    fn write(
         &self,
         writing: &mut Writing,
         position: u64,
-        entries: impl Iterator<Item = &'s Stored>,
+        entries: &[Arc<TailEntry>],
         source: &dyn Source,
     ) -> Result<(), IndexError> {
         let open = self.opened(writing)?;
         let mut next = position;
-        for stored in entries {
+        for entry in entries {
             open.writer
-                .add_document(document(&self.files.fields, stored))?;
-            next = stored.index + 1;
+                .add_document(document(&self.files.fields, &entry.stored, entry.id))?;
+            next = entry.stored.index + 1;
         }
         self.commit(writing, next, source)
     }
