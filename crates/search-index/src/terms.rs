@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use audittrail_entry::json::Value;
-use audittrail_entry::{Entry, OpenPart};
+use audittrail_entry::Entry;
 use audittrail_store::details::{DetailsPath, Written, literal};
 use audittrail_store::text::words;
 use audittrail_store::{IpBlock, Member, searched_strings};
@@ -135,6 +135,10 @@ struct PathTerm {
 impl PathTerm {
     fn enter(&mut self, name: &str) -> usize {
         let before = self.bytes.len();
+        if name.is_empty() {
+            // Two ends in a row would be taken for the end of the path.
+            self.bytes.extend([1, 3]);
+        }
         for byte in name.bytes() {
             match byte {
                 // 0 ends a name; 1 escapes it and itself.
@@ -229,9 +233,4 @@ fn walk(value: &Value<'_>, path: &mut PathTerm, each: &mut impl FnMut(&[u8])) {
             }
         }
     }
-}
-
-/// The id of a leaf; the nil UUID where it cannot be read.
-pub(crate) fn id_of(leaf: &[u8]) -> Uuid {
-    OpenPart::parse(leaf).map_or(Uuid::nil(), |open| open.id)
 }
