@@ -13,7 +13,9 @@ use tantivy::directory::RamDirectory;
 use tantivy::directory::error::OpenReadError;
 use tantivy::index::SegmentId;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::{Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta, TantivyError};
+use tantivy::{
+    Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta, TantivyError,
+};
 
 use crate::error::IndexError;
 use crate::index::{SearchIndex, Source, State, mmap};
@@ -177,7 +179,6 @@ impl Files {
             }
         }
     }
-
 }
 
 /// Reads files of segments whole and compares their checksums. Goes by what the index says it

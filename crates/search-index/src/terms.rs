@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use audittrail_entry::json::Value;
 use audittrail_entry::Entry;
+use audittrail_entry::json::Value;
 use audittrail_store::details::{DetailsPath, Written, literal};
 use audittrail_store::text::words;
 use audittrail_store::{IpBlock, Member, searched_strings};
@@ -232,5 +232,45 @@ fn walk(value: &Value<'_>, path: &mut PathTerm, each: &mut impl FnMut(&[u8])) {
                 each(&path.scalar(false, text));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(names: &[&str]) -> PathTerm {
+        let mut path = PathTerm::default();
+        for name in names {
+            path.enter(name);
+        }
+        path
+    }
+
+    #[test]
+    fn no_path_with_a_value_is_another() {
+        let all: &[(&[&str], &str)] = &[
+            (&["a"], "X\0\0sV"),
+            (&["a", "", "sX"], "V"),
+            (&["a", "", "sX", ""], "V"),
+            (&["a", ""], "V"),
+            (&["a\0", "sX"], "V"),
+            (&["a\u{1}\u{3}"], "V"),
+            (&["a", "\u{1}\u{3}"], "V"),
+            (&["", "a"], "V"),
+            (&["a"], "V"),
+        ];
+        let mut terms: Vec<Vec<u8>> = Vec::new();
+        for (names, value) in all {
+            terms.extend([true, false].map(|is_text| path(names).scalar(is_text, value)));
+        }
+        let mut different = terms.clone();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len(), terms.len());
+        let mut exists: Vec<_> = all.iter().map(|(names, _)| path(names).exists()).collect();
+        exists.sort();
+        exists.dedup();
+        assert_eq!(exists.len(), all.len() - 1, "one path is there twice");
     }
 }

@@ -82,7 +82,9 @@ impl Shared {
         let read = |index: u64| {
             let mut stored = Vec::with_capacity(1);
             self.segments.read(index..index + 1, &mut stored)?;
-            stored.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            stored
+                .pop()
+                .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
         };
         self.index.search(query, &read)
     }

@@ -107,9 +107,7 @@ pub(crate) fn start(
 
     // 3 to 5. What lies beyond the checkpoint.
     tree.truncate(kept_head.size);
-    let replayed = replay(
-        disk, layout, &files, from, edge, &tree, &segments, now,
-    )?;
+    let replayed = replay(disk, layout, &files, from, edge, &tree, &segments, now)?;
     report.cut = replayed.cut;
     report.size = replayed.edge.size();
     report.beyond_checkpoint = report.size - kept_head.size;

@@ -9,8 +9,7 @@ use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_search_index::IndexError;
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind,
-    Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 

@@ -230,7 +230,11 @@ fn an_index_of_another_log_is_made_anew() {
     written(directory.path());
     let same = Log::of(40, 140);
     let index = SearchIndex::open(Some(directory.path()), ORIGIN, 140, &same, options(14));
-    assert_eq!(index.unwrap().position(), 140, "as long as the log is no longer");
+    assert_eq!(
+        index.unwrap().position(),
+        140,
+        "as long as the log is no longer"
+    );
 
     let other = Log::of(43, 150);
     assert_ne!(other.id(139), log.id(139));
@@ -257,6 +261,31 @@ fn sound_files_pass() {
         assert_eq!(index.position(), position);
         log.check(&index, &mut log.numbers.clone(), 30);
     }
+}
+
+/// A process that died while it opened the index leaves a file that says so: the next one reads
+/// everything before it opens it again.
+#[test]
+fn after_a_death_while_opening_everything_is_read_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = written(directory.path());
+    let opening = directory.path().join("opening");
+    assert!(!opening.exists());
+    std::fs::write(&opening, "").unwrap();
+    // Nothing is wrong with it: it is kept.
+    assert_eq!(
+        log.open(Some(directory.path()), options(14)).position(),
+        140
+    );
+    assert!(!opening.exists());
+    for file in files(directory.path()) {
+        if file.extension().is_some_and(|found| found == "idx") {
+            inflict(Damage::FlipBit, &file, 0.4);
+        }
+    }
+    std::fs::write(&opening, "").unwrap();
+    assert_eq!(log.open(Some(directory.path()), options(14)).position(), 0);
+    recovers(&log, directory.path(), true);
 }
 
 /// Without the library's list of its own files the checksums still are compared.

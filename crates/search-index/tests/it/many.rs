@@ -16,13 +16,14 @@ fn pages_of_many_matches() {
     log.grow(300);
     log.damage(2_000);
     log.grow_small(MANY / 2);
-    log.grow(200);
     let mut numbers = log.numbers.clone();
     let index = log.open(None, options(1_100));
     // All but the last lie in files: in segments of 5,500 at most.
     while !index.catch_up(log.size(), &log).unwrap() {
         index.step(&log).unwrap();
     }
+    log.grow(200);
+    log.push(&index, 200);
     assert!(index.position() > 20_000 && index.waiting().0 > 100);
     let entries = log.entries();
     let all: Vec<Option<&Entry<'_>>> = entries.iter().map(Option::as_ref).collect();
@@ -35,7 +36,10 @@ fn pages_of_many_matches() {
         &[("q", "tick")],
         &[("details.n__exists", "false")],
         &[("index_from", "200"), ("index_to", "24300")],
-        &[("start_time", "2026-01-01T00:00:00.001Z"), ("end_time", "2026-01-01T00:00:00.7Z")],
+        &[
+            ("start_time", "2026-01-01T00:00:00.001Z"),
+            ("end_time", "2026-01-01T00:00:00.7Z"),
+        ],
     ];
     for filter in filters {
         let filter = Filter::from_parameters(filter.iter().copied()).unwrap();
@@ -44,7 +48,9 @@ fn pages_of_many_matches() {
                 let mut query = everything(log.size());
                 (query.filter, query.order, query.count) = (filter.clone(), order, count);
                 query.failed = std::sync::Arc::new(
-                    (0..5).map(|_| (numbers.below(log.size()), "so".to_owned())).collect(),
+                    (0..5)
+                        .map(|_| (numbers.below(log.size()), "so".to_owned()))
+                        .collect(),
                 );
                 let whole = whole_of(&all, &query);
                 assert!(!whole.is_empty() && whole.len() < Count::LIMIT as usize);

@@ -171,7 +171,9 @@ impl Log {
     pub(crate) fn ask(&self, numbers: &mut Numbers, entries: &[Option<Entry<'_>>]) -> Query {
         let sound: Vec<Entry<'_>> = entries.iter().flatten().cloned().collect();
         if sound.is_empty() {
-            return query(numbers, &[full_of_nothing()]);
+            let mut query = query(numbers, &[full_of_nothing()]);
+            (query.size, query.failed) = (self.size(), Arc::default());
+            return query;
         }
         let mut query = query(numbers, &sound);
         if numbers.one_in(2) {

@@ -109,7 +109,10 @@ pub async fn what_entries_hold(store: Arc<dyn Store>) {
             selective += u32::from(matched > 0 && matched < log.len() / 2);
         }
         // The questions have to reach what they are there for.
-        assert!(found > 12 && selective > 5, "{topic:?}: {found}, {selective}");
+        assert!(
+            found > 12 && selective > 5,
+            "{topic:?}: {found}, {selective}"
+        );
     }
 }
 
