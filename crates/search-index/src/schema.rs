@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{grams, terms};
 
 /// Another number means that the index was made by other rules and has to be made anew.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIMESTAMP: &str = "timestamp";
