@@ -20,6 +20,7 @@ mod render;
 mod render_csv;
 mod request_id;
 mod settings;
+mod stream;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    streams: stream::Streams,
 }
 
 type State = Arc<Shared>;
@@ -46,6 +48,7 @@ type State = Arc<Shared>;
 pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
     let shared = Arc::new(Shared {
+        streams: stream::Streams::new(api.settings.streams),
         api,
         bodies: Arc::new(Semaphore::new(kibibytes)),
     });
@@ -54,6 +57,7 @@ pub fn router(api: Api) -> Router {
     let router = both(router, "/logs", || post(create::create));
     let router = both(router, "/logs/list", || get(list::list));
     let router = both(router, "/logs/export", || get(export::export));
+    let router = both(router, "/logs/stream", || get(stream::stream));
     let router = both(router, "/logs/{id}", || get(get::get));
     let router = both(router, "/health/live", || get(health::live));
     let router = both(router, "/health/ready", || get(health::ready));

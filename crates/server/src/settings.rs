@@ -46,6 +46,14 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_METRICS_LISTEN"
     )]
     metrics_listen: Option<String>,
+    /// Streams of new entries at once; one caller has up to an eighth of them. [default: 1024]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NUMBER",
+        env = "AUDITTRAIL_MAX_STREAMS"
+    )]
+    max_streams: Option<u32>,
     /// The server's address as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
@@ -128,6 +136,7 @@ pub(crate) struct Settings {
     pub(crate) origin: Option<String>,
     pub(crate) ack: String,
     pub(crate) metrics_listen: MetricsListen,
+    pub(crate) max_streams: usize,
     pub(crate) public_url: Option<String>,
     pub(crate) jwks: Option<Source>,
     /// At least one; others than HS256 only with a JWKS.
@@ -166,7 +175,7 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen public_url
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen max_streams public_url
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format);
     }
     only(raw.store.as_deref(), "store", "embedded")?;
@@ -204,6 +213,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         origin: raw.origin,
         ack,
         metrics_listen,
+        max_streams: raw.max_streams.map_or(1_024, |number| number as usize),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         jwt_issuer: raw.jwt_issuer,
         jwt_audience: raw.jwt_audience,
