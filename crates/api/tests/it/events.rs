@@ -32,8 +32,10 @@ impl Event {
 
 pub(crate) struct Events {
     pub(crate) response: Response,
-    text: String,
-    /// Everything that came, as text.
+    /// What came since the last empty line, and up to where there is none in it.
+    rest: Vec<u8>,
+    looked: usize,
+    /// All whole events that came, as text.
     pub(crate) all: String,
     /// What a browser would send when it connects again.
     pub(crate) last_id: String,
@@ -57,7 +59,8 @@ pub(crate) async fn open_as(
     }
     Events {
         response,
-        text: String::new(),
+        rest: Vec::new(),
+        looked: 0,
         all: String::new(),
         last_id: last.unwrap_or_default().to_owned(),
     }
@@ -76,23 +79,27 @@ impl Events {
     /// The next event, whatever it is; none at the end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let event = parse(block);
-                self.text = rest.to_owned();
+            let end = self.rest[self.looked..]
+                .windows(2)
+                .position(|pair| pair == b"\n\n");
+            if let Some(end) = end {
+                let block: Vec<u8> = self.rest.drain(..self.looked + end + 2).collect();
+                self.looked = 0;
+                let block = String::from_utf8(block).unwrap();
+                let event = parse(block.trim_end_matches('\n'));
+                self.all.push_str(&block);
                 if let Some(id) = &event.id {
                     self.last_id.clone_from(id);
                 }
                 return Some(event);
             }
+            self.looked = self.rest.len().saturating_sub(1);
             let chunk = tokio::time::timeout(LONG, self.response.chunk()).await;
-            let chunk = chunk.expect("nothing came").unwrap();
-            let Some(chunk) = chunk else {
-                assert_eq!(self.text, "", "the stream ended within an event");
+            let Some(chunk) = chunk.expect("nothing came").unwrap() else {
+                assert!(self.rest.is_empty(), "the stream ended within an event");
                 return None;
             };
-            let text = std::str::from_utf8(&chunk).unwrap();
-            self.text.push_str(text);
-            self.all.push_str(text);
+            self.rest.extend(chunk);
         }
     }
 
