@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use tokio::sync::oneshot;
 
+use crate::address::Client;
 use crate::problem::Problem;
 use crate::{KeysWanted, State};
 
@@ -20,16 +21,31 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let token = token(&parts.headers)?;
-        let now = state.api.clock.now().nanos() / NANOS;
-        let authenticate = || state.api.authenticator.authenticate(token, now);
-        let mut outcome = authenticate();
-        if let Err(AuthError::UnknownKey | AuthError::KeysUnavailable) = outcome
-            && keys_were_fetched(state.api.keys_wanted.as_ref()).await
-        {
-            outcome = authenticate();
+        let now = state.api.clock.now().nanos();
+        let outcome = authenticate(parts, state, now / NANOS).await;
+        if let Some(rates) = &state.rates {
+            match &outcome {
+                Ok(principal) => rates.subject(principal, now)?,
+                Err(_) => {
+                    let client = parts.extensions.get::<Client>();
+                    rates.address(client.and_then(|client| client.address), now)?;
+                }
+            }
         }
         Ok(Self(outcome?))
+    }
+}
+
+async fn authenticate(parts: &Parts, state: &State, now: i64) -> Result<Principal, AuthError> {
+    let token = token(&parts.headers)?;
+    let authenticate = || state.api.authenticator.authenticate(token, now);
+    match authenticate() {
+        Err(AuthError::UnknownKey | AuthError::KeysUnavailable)
+            if keys_were_fetched(state.api.keys_wanted.as_ref()).await =>
+        {
+            authenticate()
+        }
+        outcome => outcome,
     }
 }
 

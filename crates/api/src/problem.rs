@@ -39,10 +39,12 @@ macro_rules! slugs {
 }
 
 slugs! {
+    MalformedRequest "malformed-request" BAD_REQUEST "The request is no proper HTTP"
     InvalidEntry "invalid-entry" BAD_REQUEST "The entries cannot be taken as they are"
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter cannot be used"
     InvalidHeader "invalid-header" BAD_REQUEST "A header cannot be used"
     IncompleteBody "incomplete-body" BAD_REQUEST "The body did not arrive"
+    InvalidEncoding "invalid-encoding" BAD_REQUEST "The body cannot be decoded"
     Unauthenticated "unauthenticated" UNAUTHORIZED "A valid token is needed"
     Forbidden "forbidden" FORBIDDEN "The token does not allow this"
     NotFound "not-found" NOT_FOUND "There is no such thing"
@@ -50,8 +52,10 @@ slugs! {
     NotAcceptable "not-acceptable" NOT_ACCEPTABLE "The answer has no accepted form"
     IdConflict "id-conflict" CONFLICT "An id is taken"
     BodyTooLarge "body-too-large" PAYLOAD_TOO_LARGE "The body is too large"
+    UriTooLong "uri-too-long" URI_TOO_LONG "The path is too long"
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has a form that is not read here"
     KeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used for another entry"
+    RateLimited "rate-limited" TOO_MANY_REQUESTS "Too many requests"
     TooManyStreams "too-many-streams" TOO_MANY_REQUESTS "The caller has too many streams open"
     StreamsFull "streams-full" SERVICE_UNAVAILABLE "Too many streams are open"
     IntakeFull "intake-full" SERVICE_UNAVAILABLE "The intake is full"

@@ -11,6 +11,7 @@ mod places;
 mod recent;
 
 use audittrail_store::{Access, CountMode, Filter, Order, Query, Start};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State as FromState;
 use axum::http::{HeaderMap, Uri, header};
@@ -26,6 +27,11 @@ use crate::{Shared, State};
 
 use live::{Live, Position};
 pub(crate) use places::Streams;
+
+/// An answer that has no end of its own, and ends by itself when the server stops; an extension of
+/// responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endless;
 
 const HEADER: &str = "last-event-id";
 const PARAMETER: &str = "last_event_id";
@@ -80,7 +86,7 @@ pub(crate) async fn stream(
         ("x-accel-buffering", "no"),
     ];
     let parts = stream::unfold(live, Live::part);
-    Ok((headers, Body::from_stream(parts)).into_response())
+    Ok((Extension(Endless), headers, Body::from_stream(parts)).into_response())
 }
 
 /// What a client says that it got last, and where it says so.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use audittrail_store::{Collector, Stored};
 use uuid::Uuid;
 
+use crate::index::Source;
 use crate::terms;
 
 /// So many entries share one allocation that a reader holds on to.
@@ -168,10 +169,10 @@ impl TailView {
     }
 }
 
-/// The id of a stored entry; the nil UUID where it cannot be read.
-pub(crate) fn id_of(stored: &Stored) -> Uuid {
+/// The id of an entry, the nil UUID if nobody knows it.
+pub(crate) fn id_of(stored: &Stored, source: &dyn Source) -> Uuid {
     match &stored.record {
         Ok(record) => terms::id_of(&record.leaf),
-        Err(_) => Uuid::nil(),
+        Err(_) => source.id_of_damaged(stored.index).unwrap_or_default(),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use audittrail_api::{Ack, Api, ApiSettings, KeysWanted};
 use audittrail_auth::{AuthConfig, Authenticator, Role};
@@ -16,6 +17,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Failure;
@@ -48,7 +50,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+    http::fit(&mut settings.edge.bounds);
     // The addresses first: a port in use is refused before anything is made on disk.
     let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {
@@ -106,6 +109,11 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
             default_ack: Ack::parse(&settings.ack).unwrap_or_default(),
             public_url: settings.public_url.clone(),
             streams: settings.max_streams,
+            base_path: settings.edge.base_path.clone(),
+            trusted_proxies: settings.edge.trusted_proxies.clone(),
+            rate: settings.edge.rate,
+            body_stall: settings.edge.body_stall,
+            request_time: settings.edge.request_time,
             ..ApiSettings::default()
         },
     };
@@ -128,7 +136,9 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
         prometheus,
         metrics_listener,
     };
-    running.until_stopped(listener, router, background).await
+    running
+        .until_stopped(listener, router, settings.edge.bounds, background)
+        .await
 }
 
 async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -315,13 +325,15 @@ impl Running {
         mut self,
         listener: TcpListener,
         router: Router,
+        bounds: Bounds,
         background: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
+        let mut signals = Signals::new()?;
         let stopped = self.stop.subscribe();
-        let api = http::serve(listener, router, Bounds::default(), stopped.clone());
+        let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
             let router = metrics_router(self.prometheus.clone());
-            http::serve(listener, router, Bounds::default(), stopped)
+            http::serve(listener, router, bounds, stopped)
         });
         let helpers = async {
             tokio::join!(background, upkeep(&self.prometheus));
@@ -338,7 +350,7 @@ impl Running {
             };
             tokio::pin!(serving, helpers);
             tokio::select! {
-                () = asked_to_stop() => tracing::info!("stopping"),
+                () = signals.next() => tracing::info!("stopping"),
                 ended = &mut self.sequencer.ended => early_end = Some(ended),
                 () = &mut serving => {}
                 () = &mut helpers => {}
@@ -348,6 +360,7 @@ impl Running {
                 self.queue.abandon();
             }
             self.stop.send_replace(true);
+            end_at_once(signals, bounds.shutdown + CLOSING);
             tokio::select! {
                 () = &mut serving => {}
                 () = &mut helpers => {}
@@ -369,6 +382,23 @@ impl Running {
     }
 }
 
+/// The last checkpoint, after the last request.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// From here on a second signal, or a stop that takes longer than it may, ends the process: the
+/// log is left as a crash leaves it, and nothing that was acknowledged is lost.
+#[expect(clippy::disallowed_methods, reason = "the server spawns tasks")]
+fn end_at_once(mut signals: Signals, after: Duration) {
+    tokio::spawn(async move {
+        let why = tokio::select! {
+            () = signals.next() => "it was asked to stop twice",
+            () = tokio::time::sleep(after) => "stopping took too long",
+        };
+        tracing::error!("ended at once: {why}");
+        std::process::exit(3);
+    });
+}
+
 async fn upkeep(prometheus: &PrometheusHandle) {
     loop {
         tokio::time::sleep(telemetry::UPKEEP).await;
@@ -376,20 +406,35 @@ async fn upkeep(prometheus: &PrometheusHandle) {
     }
 }
 
-/// SIGINT or SIGTERM.
-pub(crate) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// SIGINT and SIGTERM, none of which is missed from the first on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| failed("signals cannot be listened for")(&error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// SIGINT or SIGTERM, for a command that needs to hear of one.
+pub(crate) async fn asked_to_stop() {
+    match Signals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
     }
 }
 
