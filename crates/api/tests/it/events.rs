@@ -68,7 +68,7 @@ pub(crate) async fn open_as(
 
 pub(crate) async fn ask(served: &Served, query: &str, token: &str, last: Option<&str>) -> Response {
     let url = format!("http://{}/logs/stream/?{query}", served.address);
-    let mut request = reqwest::Client::new().get(url).bearer_auth(token);
+    let mut request = served.client.get(url).bearer_auth(token);
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }

@@ -395,7 +395,7 @@ async fn last_event_ids_that_cannot_be() {
         assert_eq!(answer.status(), 400, "{query}");
     }
     let url = format!("http://{}/logs/stream/", served.address);
-    let request = reqwest::Client::new().get(url).bearer_auth(&served.token);
+    let request = served.client.get(url).bearer_auth(&served.token);
     let answer = request
         .header("accept", "application/json")
         .send()

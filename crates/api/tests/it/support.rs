@@ -56,7 +56,7 @@ pub(crate) struct Served {
     pub(crate) token: String,
     pub(crate) clock: Arc<StoppedClock>,
     pub(crate) stop: watch::Sender<bool>,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Served {
