@@ -26,6 +26,7 @@ mod render;
 mod render_csv;
 mod request_id;
 mod settings;
+mod stream;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub use entrance::Malformed;
 pub use metering::{describe_metrics, record_failures};
 pub use rate::Rate;
 pub use settings::{Ack, Api, ApiSettings, KeysWanted};
+pub use stream::Endless;
 
 use problem::{Problem, Slug};
 
@@ -49,6 +51,7 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    streams: stream::Streams,
     /// None without a limit.
     rates: Option<rate::Rates>,
 }
@@ -60,6 +63,7 @@ pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
+        streams: stream::Streams::new(api.settings.streams),
         api,
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
@@ -69,6 +73,7 @@ pub fn router(api: Api) -> Router {
     let router = both(router, "/logs", || post(create::create));
     let router = both(router, "/logs/list", || get(list::list));
     let router = both(router, "/logs/export", || get(export::export));
+    let router = both(router, "/logs/stream", || get(stream::stream));
     let router = both(router, "/logs/{id}", || get(get::get));
     let router = both(router, "/health/live", || get(health::live));
     let mut router = both(router, "/health/ready", || get(health::ready));
