@@ -261,6 +261,10 @@ impl From<StoreError> for Problem {
         let kind = error.kind();
         tracing::error!(%error, ?kind, "the store did not answer");
         let detail = match kind {
+            StoreErrorKind::Building => {
+                let message = error.to_string();
+                return Self::new(Slug::Unavailable, sentence(&message));
+            }
             StoreErrorKind::Invalid => "The log has changed under this request; start it again.",
             StoreErrorKind::Unavailable | StoreErrorKind::Fatal => {
                 "The store cannot answer now; try again later. The server's log says why."
@@ -268,6 +272,13 @@ impl From<StoreError> for Problem {
         };
         Self::new(Slug::Unavailable, detail)
     }
+}
+
+/// A message as the other details are written.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
 #[cfg(test)]

@@ -24,14 +24,31 @@ use crate::tail::TailEntry;
 
 /// What a commit says of itself.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
-struct Position {
+pub(crate) struct Position {
     format: u32,
     /// The hash of the log's name, in hexadecimal.
     origin: String,
     /// How many entries are in the index.
-    entries: u64,
+    pub(crate) entries: u64,
     /// The hash of the last of their leaves, in hexadecimal.
     last_leaf: String,
+}
+
+impl Position {
+    pub(crate) fn read(payload: &str) -> Result<Self, IndexError> {
+        let position: Self = serde_json::from_str(payload)
+            .map_err(|_| IndexError::Damaged("it does not say what it holds".to_owned()))?;
+        if position.format == FORMAT {
+            Ok(position)
+        } else {
+            let why = "it was made by another version";
+            Err(IndexError::Damaged(why.to_owned()))
+        }
+    }
+
+    pub(crate) fn is_of(&self, origin: &[u8; 32]) -> bool {
+        self.origin == hex(origin)
+    }
 }
 
 /// Where the files are.
@@ -103,13 +120,7 @@ impl Files {
         let Some(payload) = index.load_metas()?.payload else {
             return Ok(Vec::new());
         };
-        let position: Position = serde_json::from_str(&payload)
-            .map_err(|_| IndexError::Damaged("it does not say what it holds".to_owned()))?;
-        if position.format != FORMAT {
-            return Err(IndexError::Damaged(
-                "it was made by another version".to_owned(),
-            ));
-        }
+        let position = Position::read(&payload)?;
         if position.origin != self.origin || position.entries > size {
             return Err(IndexError::Damaged("it belongs to another log".to_owned()));
         }

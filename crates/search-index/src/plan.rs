@@ -270,14 +270,6 @@ impl Docs {
         }
     }
 
-    fn doc(&self) -> u32 {
-        match self {
-            Self::Postings(postings) => postings.doc(),
-            Self::Scorer(scorer) => scorer.doc(),
-            Self::Bits { at, .. } => *at,
-        }
-    }
-
     /// Goes to the first document from `target` on.
     fn seek(&mut self, target: u32) -> u32 {
         match self {

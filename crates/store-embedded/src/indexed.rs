@@ -132,6 +132,15 @@ impl EmbeddedStore {
         self.shared.index.settle()
     }
 
+    /// Reads the files of the search index and compares their checksums; where one does not
+    /// hold, the next step builds the index anew.
+    ///
+    /// # Errors
+    /// If one does not hold, or the files cannot be read.
+    pub fn check_index(&self) -> Result<(), IndexError> {
+        self.shared.index.check_files()
+    }
+
     /// Whether every committed entry can be found, and how many entries are in the files of
     /// the search index.
     pub fn index_position(&self) -> (bool, u64) {

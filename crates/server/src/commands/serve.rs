@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::Failure;
 use crate::ambient::{BlockingThreads, SystemClock, SystemRandom};
 use crate::commands::{scrub, token};
+use crate::following::{self, Follower};
 use crate::http::{self, Bounds};
 use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
 use crate::log_keys::{self, LogKeys};
@@ -39,6 +40,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logs(&settings)?;
     let prometheus = telemetry::start_metrics()?;
     scrub::describe();
+    following::describe();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -75,7 +77,9 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     )
     .map_err(|error| Failure::Failed(error.to_string()))?;
     log_start(&identity.origin, &report);
-    let store: Arc<dyn Store> = Arc::new(MeteredStore(store));
+    let embedded = Arc::new(store);
+    let _follower = Follower::start(Arc::clone(&embedded));
+    let store: Arc<dyn Store> = Arc::new(MeteredStore(Arc::clone(&embedded)));
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
     // The first checkpoint is kept: from now on its absence means that it was removed.
@@ -119,7 +123,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     greet(&settings, &keys, address)?;
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
-        tokio::join!(scrub, fresh_keys);
+        tokio::join!(scrub, fresh_keys, following::measure(embedded));
     };
     let running = Running {
         queue,
