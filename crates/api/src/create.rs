@@ -94,13 +94,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     ),
     responses(
         (status = 201, description = "Stored, as durable as `ack` asks.", body = schemas::Stored,
-            headers(("Location" = Option<String>, description = "The entry's URL; of one entry.")),
+            headers(("Location" = String, description = "The entry's URL; of one entry.")),
             links(
                 ("get" = (operation_id = "get", parameters(("id" = "$response.body#/id")),
                     description = "The entry that was stored."))
             )),
         (status = 202, description = "Taken; how far it got, `ack` says.", body = schemas::Accepted,
-            headers(("Location" = Option<String>, description = "The entry's URL; of one entry.")))
+            headers(("Location" = String, description = "The entry's URL; of one entry.")))
     )
 )]
 pub(crate) async fn create(

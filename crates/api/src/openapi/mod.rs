@@ -190,7 +190,8 @@ fn aliased(mut item: PathItem, path: &str) -> PathItem {
         if let Some(id) = &mut operation.operation_id {
             id.push_str("_alias");
         }
-        operation.description = Some(format!("Another name of `{path}`."));
+        let text = operation.description.get_or_insert_default();
+        *text = format!("Another name of `{path}`. {text}");
     }
     item
 }

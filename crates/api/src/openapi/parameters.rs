@@ -85,7 +85,7 @@ impl IntoParams for Filters {
         }
         for (name, meaning) in [("index_from", "or greater"), ("index_to", "or less")] {
             let meaning = format!("Entries whose index is this {meaning}.");
-            parameters.push(query(name, number(0, None), meaning));
+            parameters.push(query(name, index(), meaning));
         }
         let address = string()
             .min_length(Some(1))
@@ -119,8 +119,7 @@ fn details() -> Parameter {
     let names = string().pattern(Some(DETAILS)).build();
     let schema = ObjectBuilder::new()
         .property_names(Some(names))
-        .additional_properties(Some(AdditionalProperties::from(string())))
-        .examples([json!({ "details.user.role": "admin", "details.reason__exists": "true" })]);
+        .additional_properties(Some(AdditionalProperties::from(string())));
     ParameterBuilder::new()
         .name("details.<path>")
         .parameter_in(ParameterIn::Query)
@@ -128,6 +127,8 @@ fn details() -> Parameter {
         .style(Some(ParameterStyle::Form))
         .explode(Some(true))
         .schema(Some(schema))
+        // Who tries it out begins without any.
+        .example(Some(json!({})))
         .description(Some(
             "Parameters whose names are `details.` and a path into `details`: names with dots \
              between them, `\\.` for a dot within a name. `details.user.role=admin`: at that path \
@@ -155,7 +156,7 @@ impl IntoParams for Paging {
             ),
             query(
                 "page_size",
-                number(1, Some(most)).default(Some(json!(crate::list::PAGE_SIZE))),
+                number(1, most).default(Some(json!(crate::list::PAGE_SIZE))),
                 "How many entries a page has. It has fewer where they take 16 MiB.",
             ),
             query(
@@ -165,7 +166,7 @@ impl IntoParams for Paging {
             ),
             query(
                 "page",
-                number(1, Some(crate::list::BY_PAGE as i64)),
+                number(1, crate::list::BY_PAGE as i64),
                 "A page by its number, up to the 10,000th result; not beside `cursor`.",
             ),
             query(
@@ -258,12 +259,20 @@ fn words(words: &[&str]) -> ObjectBuilder {
     string().enum_values(Some(words.iter().copied()))
 }
 
-fn number(least: i64, greatest: Option<i64>) -> ObjectBuilder {
+fn number(least: i64, greatest: i64) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(least))
-        .maximum(greatest)
+        .maximum(Some(greatest))
+}
+
+/// 64 bits without a sign.
+fn index() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::Custom("uint64".to_owned())))
+        .minimum(Some(0_u64))
+        .maximum(Some(u64::MAX))
 }
 
 fn query(name: &str, schema: ObjectBuilder, meaning: impl Into<String>) -> Parameter {

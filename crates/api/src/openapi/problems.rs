@@ -133,6 +133,7 @@ pub(crate) fn response(slugs: &[Slug]) -> Response {
     let header_of = match status {
         401 | 403 => Some(("WWW-Authenticate", "The scheme, and why (RFC 6750).")),
         405 => Some(("Allow", "The methods that the path takes.")),
+        415 => Some(("Accept-Encoding", "The codings of bodies that are read.")),
         429 | 503 => Some(("Retry-After", "Seconds to wait.")),
         _ => None,
     };
