@@ -12,6 +12,8 @@ use tantivy::schema::{Field, IndexRecordOption, OwnedValue};
 use tantivy::tokenizer::{TokenStream as _, Tokenizer as _};
 use tantivy::{DocSet as _, Index, SegmentReader, TERMINATED, TantivyDocument};
 
+use uuid::Uuid;
+
 use crate::error::IndexError;
 use crate::follow::Position;
 use crate::grams::Grams;
@@ -157,7 +159,7 @@ fn part(field: Field, term: &[u8], places: &[u32]) -> u64 {
 
 /// What the document made of an entry gives.
 fn expected(fields: &Fields, stored: &Stored) -> (u64, (i64, i64, u64)) {
-    let document: TantivyDocument = document(fields, stored);
+    let document: TantivyDocument = document(fields, stored, Uuid::nil());
     let (mut parts, mut sum) = (Vec::new(), 0_u64);
     let mut columns = (0, 0, 0);
     for (field, value) in document.field_values() {

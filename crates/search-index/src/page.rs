@@ -249,8 +249,11 @@ impl Search<'_, '_> {
                 continue;
             };
             if self.indices.contains(&key.index) && !(self.apart)(key.index) {
-                plan.for_each(docs, &mut |_| {
-                    collector.set_passed();
+                plan.for_each(docs, &mut |doc| {
+                    // A key need not be that of an entry.
+                    if self.key(segment, doc) == key {
+                        collector.set_passed();
+                    }
                     false
                 })?;
             }

@@ -7,11 +7,12 @@ use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
+use uuid::Uuid;
 
 use crate::{grams, terms};
 
 /// Another number means that the index was made by other rules and has to be made anew.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIMESTAMP: &str = "timestamp";
@@ -58,9 +59,9 @@ pub(crate) fn tokenizers() -> TokenizerManager {
     manager
 }
 
-/// The document of one entry. What cannot be read gets a term that says so and the least
-/// times.
-pub(crate) fn document(fields: &Fields, stored: &Stored) -> TantivyDocument {
+/// The document of one entry. What cannot be read gets its id, a term that says so, and the
+/// least times.
+pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDocument {
     let mut document = TantivyDocument::default();
     document.add_u64(fields.index, stored.index);
     let entry = match &stored.record {
@@ -82,6 +83,7 @@ pub(crate) fn document(fields: &Fields, stored: &Stored) -> TantivyDocument {
         }
         None => {
             document.add_bytes(fields.terms, &terms::damaged());
+            document.add_bytes(fields.terms, &terms::id(&id));
             (i64::MIN, i64::MIN)
         }
     };

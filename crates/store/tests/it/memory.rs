@@ -10,7 +10,7 @@ use audittrail_store::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_suite() {
-    conformance::run(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
+    conformance::run(async |_| Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
 }
 
 /// A store with three entries and a checkpoint, and its model.
