@@ -1,15 +1,22 @@
 //! Request bodies: bounded each, and bounded together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Shared;
+use crate::encoding::{Coding, Decoder, Undecodable};
 use crate::problem::{Problem, Slug};
+
+/// So much of a body is decoded at once: a thousand times this at worst.
+const PIECE: usize = 1 << 10;
+/// After so many bytes other requests get their turn.
+const TURN: usize = 1 << 20;
 
 /// A body in memory. What it counts against the bound is given back when it is dropped.
 pub(crate) struct Held {
@@ -28,13 +35,6 @@ pub(crate) enum Form {
 
 /// The form that the headers name.
 pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let detail = "The body is encoded in a way that is not read here; send it as it is.";
-        return Err(Problem::new(Slug::UnsupportedMediaType, detail)
-            .with_header(header::ACCEPT_ENCODING, "identity"));
-    }
     let given = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -59,8 +59,10 @@ pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
 }
 
 impl Shared {
-    /// Reads a body. Memory is taken as bytes arrive, never for what is only announced.
+    /// Reads a body and decodes it. Memory is taken as bytes arrive, never for what is only
+    /// announced.
     pub(crate) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
+        let coding = Coding::of(headers)?;
         let most = self.api.settings.body_bytes;
         let announced = headers
             .get(header::CONTENT_LENGTH)
@@ -71,7 +73,7 @@ impl Shared {
         {
             return Err(too_large(most));
         }
-        let reading = self.collect(body, most);
+        let reading = self.collect(body, coding);
         match tokio::time::timeout(self.api.settings.request_time, reading).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Problem::new(
@@ -81,11 +83,25 @@ impl Shared {
         }
     }
 
-    async fn collect(&self, mut body: Body, most: usize) -> Result<Held, Problem> {
-        let mut bytes = Vec::new();
-        let mut permit: Option<OwnedSemaphorePermit> = None;
-        let mut held = 0;
-        while let Some(frame) = body.frame().await {
+    async fn collect(&self, mut body: Body, coding: Coding) -> Result<Held, Problem> {
+        let settings = &self.api.settings;
+        let decoded_most = match coding {
+            Coding::Identity => settings.body_bytes,
+            Coding::Gzip | Coding::Zstd => settings.decoded_bytes,
+        };
+        let refused = |why| undecodable(why, coding, decoded_most);
+        let mut decoder = Decoder::new(coding, decoded_most).map_err(refused)?;
+        let mut place = Place {
+            bodies: &self.bodies,
+            permit: None,
+            held: 0,
+        };
+        let (mut arrived, mut turn) = (0, 0);
+        loop {
+            let frame = tokio::time::timeout(settings.body_stall, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| stalled(settings.body_stall))? else {
+                break;
+            };
             let frame = frame.map_err(|error| {
                 tracing::debug!(%error, "a body broke off");
                 Problem::new(
@@ -96,31 +112,55 @@ impl Shared {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if bytes.len() + data.len() > most {
-                return Err(too_large(most));
+            arrived += data.len();
+            if arrived > settings.body_bytes {
+                return Err(too_large(settings.body_bytes));
             }
-            let kibibytes = (bytes.len() + data.len()).div_ceil(1024);
-            let more = u32::try_from(kibibytes - held).unwrap_or(u32::MAX);
-            if more > 0 {
-                let taken = Arc::clone(&self.bodies).try_acquire_many_owned(more);
-                let taken = taken.map_err(|_| {
-                    Problem::new(
-                        Slug::IntakeFull,
-                        "Too much is arriving at once; nothing of this was stored. Send it again.",
-                    )
-                })?;
-                match &mut permit {
-                    Some(permit) => permit.merge(taken),
-                    None => permit = Some(taken),
+            for piece in data.chunks(PIECE) {
+                decoder.push(piece).map_err(refused)?;
+                place.hold(decoder.held())?;
+                if decoder.held() > turn + TURN {
+                    turn = decoder.held();
+                    tokio::task::yield_now().await;
                 }
-                held = kibibytes;
             }
-            bytes.extend_from_slice(&data);
         }
         Ok(Held {
-            bytes: bytes.into(),
-            _permit: permit,
+            bytes: decoder.finish().map_err(refused)?.into(),
+            _permit: place.permit,
         })
+    }
+}
+
+/// A part of the memory for bodies.
+struct Place<'a> {
+    bodies: &'a Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Kibibytes.
+    held: usize,
+}
+
+impl Place<'_> {
+    /// Makes it large enough for so many bytes.
+    fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let kibibytes = bytes.div_ceil(1024);
+        let more = u32::try_from(kibibytes.saturating_sub(self.held)).unwrap_or(u32::MAX);
+        if more == 0 {
+            return Ok(());
+        }
+        let taken = Arc::clone(self.bodies).try_acquire_many_owned(more);
+        let taken = taken.map_err(|_| {
+            Problem::new(
+                Slug::IntakeFull,
+                "Too much is arriving at once; nothing of this was stored. Send it again.",
+            )
+        })?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(taken),
+            None => self.permit = Some(taken),
+        }
+        self.held = kibibytes;
+        Ok(())
     }
 }
 
@@ -129,4 +169,39 @@ fn too_large(most: usize) -> Problem {
         Slug::BodyTooLarge,
         format!("The body is larger than {most} bytes; send fewer entries at once."),
     )
+}
+
+fn stalled(stall: Duration) -> Problem {
+    let detail = format!(
+        "Nothing of the body came for {} seconds, so the rest was not waited for; send it again.",
+        stall.as_secs_f32()
+    );
+    Problem::new(Slug::IncompleteBody, detail)
+}
+
+fn undecodable(why: Undecodable, coding: Coding, most: usize) -> Problem {
+    let name = match coding {
+        Coding::Identity => "what it should be",
+        Coding::Gzip => "gzip",
+        Coding::Zstd => "zstd with windows of up to 8 MiB",
+    };
+    match why {
+        Undecodable::TooLarge if coding == Coding::Identity => too_large(most),
+        Undecodable::TooLarge => Problem::new(
+            Slug::BodyTooLarge,
+            format!(
+                "The body is larger than {most} bytes when decoded; send fewer entries at once."
+            ),
+        ),
+        Undecodable::Corrupt => Problem::new(
+            Slug::InvalidEncoding,
+            format!("The body is not {name}; nothing of it was stored. Encode it again."),
+        ),
+        Undecodable::Truncated => Problem::new(
+            Slug::InvalidEncoding,
+            format!(
+                "The body ends before its {name} does; nothing of it was stored. Send all of it."
+            ),
+        ),
+    }
 }

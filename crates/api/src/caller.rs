@@ -7,10 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use tokio::sync::oneshot;
 
+use crate::address::Client;
 use crate::problem::Problem;
 use crate::{KeysWanted, State};
 
-const NANOS: i64 = 1_000_000_000;
+/// Nanoseconds of a second.
+pub(crate) const NANOS: i64 = 1_000_000_000;
 
 /// The holder of a valid token.
 pub(crate) struct Caller(pub(crate) Principal);
@@ -19,16 +21,31 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let token = token(&parts.headers)?;
-        let now = state.api.clock.now().nanos() / NANOS;
-        let authenticate = || state.api.authenticator.authenticate(token, now);
-        let mut outcome = authenticate();
-        if let Err(AuthError::UnknownKey | AuthError::KeysUnavailable) = outcome
-            && keys_were_fetched(state.api.keys_wanted.as_ref()).await
-        {
-            outcome = authenticate();
+        let now = state.api.clock.now().nanos();
+        let outcome = authenticate(parts, state, now / NANOS).await;
+        if let Some(rates) = &state.rates {
+            match &outcome {
+                Ok(principal) => rates.subject(principal, now)?,
+                Err(_) => {
+                    let client = parts.extensions.get::<Client>();
+                    rates.address(client.and_then(|client| client.address), now)?;
+                }
+            }
         }
         Ok(Self(outcome?))
+    }
+}
+
+async fn authenticate(parts: &Parts, state: &State, now: i64) -> Result<Principal, AuthError> {
+    let token = token(&parts.headers)?;
+    let authenticate = || state.api.authenticator.authenticate(token, now);
+    match authenticate() {
+        Err(AuthError::UnknownKey | AuthError::KeysUnavailable)
+            if keys_were_fetched(state.api.keys_wanted.as_ref()).await =>
+        {
+            authenticate()
+        }
+        outcome => outcome,
     }
 }
 
@@ -42,7 +59,7 @@ async fn keys_were_fetched(keys_wanted: Option<&KeysWanted>) -> bool {
     }
 }
 
-fn token(headers: &HeaderMap) -> Result<&str, AuthError> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<&str, AuthError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthError::Missing)?;
     if values.next().is_some() {

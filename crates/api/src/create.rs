@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::address::root;
 use crate::body::{Form, form};
 use crate::caller::Caller;
 use crate::intake::{Batch, Place, Rejected, listed, refusal};
@@ -137,7 +138,7 @@ impl Shared {
             Some(checkpoint) => Some(self.prove(receipt.index, &checkpoint).await?),
             None => None,
         };
-        let base = self.api.settings.public_url.as_deref().unwrap_or_default();
+        let base = root(&self.api.settings);
         let location = format!("{base}/logs/{}/", receipt.id);
         let body = Json(receipt.whole(ack, proof));
         Ok((status, [(header::LOCATION, location)], body).into_response())

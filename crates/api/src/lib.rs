@@ -3,33 +3,46 @@
 //! It submits to the queue and reads from the store; it knows neither a sequencer nor a
 //! backend. docs/api.md describes what clients see.
 
+mod address;
 mod body;
 mod caller;
+mod compression;
 mod create;
+mod encoding;
+mod entrance;
 mod export;
 mod get;
 mod health;
 mod intake;
+mod leftover;
 mod list;
 mod metering;
 mod parameters;
 mod problem;
 mod proof;
+mod rate;
 mod receipt;
 mod render;
 mod render_csv;
 mod request_id;
 mod settings;
+mod stream;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 
+pub use address::Peer;
+pub use entrance::Malformed;
 pub use metering::{describe_metrics, record_failures};
+pub use rate::Rate;
 pub use settings::{Ack, Api, ApiSettings, KeysWanted};
+pub use stream::Endless;
 
 use problem::{Problem, Slug};
 
@@ -38,6 +51,9 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    streams: stream::Streams,
+    /// None without a limit.
+    rates: Option<rate::Rates>,
 }
 
 type State = Arc<Shared>;
@@ -45,8 +61,11 @@ type State = Arc<Shared>;
 /// All routes. Every path is there with and without its trailing slash.
 pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
+    let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
+        streams: stream::Streams::new(api.settings.streams),
         api,
+        rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
     });
     let router = Router::new();
@@ -54,14 +73,25 @@ pub fn router(api: Api) -> Router {
     let router = both(router, "/logs", || post(create::create));
     let router = both(router, "/logs/list", || get(list::list));
     let router = both(router, "/logs/export", || get(export::export));
+    let router = both(router, "/logs/stream", || get(stream::stream));
     let router = both(router, "/logs/{id}", || get(get::get));
     let router = both(router, "/health/live", || get(health::live));
-    let router = both(router, "/health/ready", || get(health::ready));
+    let mut router = both(router, "/health/ready", || get(health::ready));
+    if !base_path.is_empty() {
+        // Health checks of a container need not know how the world sees it.
+        let health = both(Router::new(), "/health/live", || get(health::live));
+        let health = both(health, "/health/ready", || get(health::ready));
+        let router_within = router.method_not_allowed_fallback(no_such_method);
+        router = health.nest(&base_path, router_within);
+    }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::clone(&shared))
+        .layer(from_fn_with_state(Arc::clone(&shared), entrance::check))
         .layer(from_fn_with_state(shared, request_id::with_request_id))
+        .layer(from_fn(compression::compress))
+        .layer(from_fn(leftover::discard))
 }
 
 fn both(
@@ -81,9 +111,14 @@ async fn no_such_path() -> Problem {
     )
 }
 
-async fn no_such_method() -> Problem {
+/// The router adds `Allow`.
+async fn no_such_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     Problem::new(
         Slug::MethodNotAllowed,
         "This path does not take that method; the Allow header says which it takes.",
     )
+    .into_response()
 }

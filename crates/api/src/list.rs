@@ -4,10 +4,12 @@ use audittrail_entry::json::write_string;
 use audittrail_store::{
     Access, Checked, CountMode, Cursor, Direction, Filter, Key, Order, Page, Query, Start,
 };
+use axum::Extension;
 use axum::extract::State as FromState;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::address::Client;
 use crate::caller::{Caller, access};
 use crate::metering::record_failures;
 use crate::parameters::Parameters;
@@ -32,6 +34,7 @@ struct Asked {
 pub(crate) async fn list(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,
+    Extension(client): Extension<Client>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -51,7 +54,7 @@ pub(crate) async fn list(
         record_failures(page.damaged.len() as u64, shared.api.reader.failed().len());
     }
     let checked = shared.read_page(&page.keys).await?;
-    let base = base(&shared, &uri, &headers);
+    let base = client.url(&shared.api.settings, &uri, &headers);
     let body = shared.render(&asked, &page, &checked, &base);
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -217,21 +220,6 @@ fn write_link(name: &str, link: Option<&str>, body: &mut Vec<u8>) {
         None => body.extend(b"null"),
     }
     body.push(b',');
-}
-
-/// The address of this path as the client sees it.
-fn base(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> String {
-    let path = uri.path();
-    if let Some(url) = &shared.api.settings.public_url {
-        return format!("{}{path}", url.trim_end_matches('/'));
-    }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    match host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str)) {
-        Some(host) => format!("http://{host}{path}"),
-        None => path.to_owned(),
-    }
 }
 
 /// That the client takes JSON.

@@ -39,10 +39,12 @@ macro_rules! slugs {
 }
 
 slugs! {
+    MalformedRequest "malformed-request" BAD_REQUEST "The request is no proper HTTP"
     InvalidEntry "invalid-entry" BAD_REQUEST "The entries cannot be taken as they are"
     InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter cannot be used"
     InvalidHeader "invalid-header" BAD_REQUEST "A header cannot be used"
     IncompleteBody "incomplete-body" BAD_REQUEST "The body did not arrive"
+    InvalidEncoding "invalid-encoding" BAD_REQUEST "The body cannot be decoded"
     Unauthenticated "unauthenticated" UNAUTHORIZED "A valid token is needed"
     Forbidden "forbidden" FORBIDDEN "The token does not allow this"
     NotFound "not-found" NOT_FOUND "There is no such thing"
@@ -50,8 +52,12 @@ slugs! {
     NotAcceptable "not-acceptable" NOT_ACCEPTABLE "The answer has no accepted form"
     IdConflict "id-conflict" CONFLICT "An id is taken"
     BodyTooLarge "body-too-large" PAYLOAD_TOO_LARGE "The body is too large"
+    UriTooLong "uri-too-long" URI_TOO_LONG "The path is too long"
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has a form that is not read here"
     KeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used for another entry"
+    RateLimited "rate-limited" TOO_MANY_REQUESTS "Too many requests"
+    TooManyStreams "too-many-streams" TOO_MANY_REQUESTS "The caller has too many streams open"
+    StreamsFull "streams-full" SERVICE_UNAVAILABLE "Too many streams are open"
     IntakeFull "intake-full" SERVICE_UNAVAILABLE "The intake is full"
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The server cannot do this now"
     KeysUnavailable "keys-unavailable" SERVICE_UNAVAILABLE "The token cannot be checked now"
@@ -182,8 +188,8 @@ impl Problem {
         self
     }
 
-    /// The response. HTTP/1.1 and HTTP/2 alike, `instance` names the request.
-    pub(crate) fn render(&self, request_id: &str) -> Response {
+    /// The document, without what belongs to an answer of its own.
+    pub(crate) fn document(&self) -> Map<String, Value> {
         let mut document = Map::new();
         let slug = self.slug.as_str();
         document.insert(
@@ -193,15 +199,21 @@ impl Problem {
         document.insert("title".to_owned(), json!(self.slug.title()));
         document.insert("status".to_owned(), json!(self.slug.status().as_u16()));
         document.insert("detail".to_owned(), json!(self.detail));
-        document.insert(
-            "instance".to_owned(),
-            json!(format!("urn:audittrail:request:{request_id}")),
-        );
         if !self.errors.is_empty() {
             let errors = self.errors.iter().map(ErrorItem::to_json).collect();
             document.insert("errors".to_owned(), Value::Array(errors));
         }
         document.extend(self.members.clone());
+        document
+    }
+
+    /// The response. HTTP/1.1 and HTTP/2 alike, `instance` names the request.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let mut document = self.document();
+        document.insert(
+            "instance".to_owned(),
+            json!(format!("urn:audittrail:request:{request_id}")),
+        );
         let body = Body::from(Value::Object(document).to_string());
         let mut response = (self.slug.status(), body).into_response();
         let headers = response.headers_mut();
@@ -258,6 +270,10 @@ impl From<StoreError> for Problem {
         let kind = error.kind();
         tracing::error!(%error, ?kind, "the store did not answer");
         let detail = match kind {
+            StoreErrorKind::Building => {
+                let message = error.to_string();
+                return Self::new(Slug::Unavailable, sentence(&message));
+            }
             StoreErrorKind::Invalid => "The log has changed under this request; start it again.",
             StoreErrorKind::Unavailable | StoreErrorKind::Fatal => {
                 "The store cannot answer now; try again later. The server's log says why."
@@ -265,6 +281,13 @@ impl From<StoreError> for Problem {
         };
         Self::new(Slug::Unavailable, detail)
     }
+}
+
+/// A message as the other details are written.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
 #[cfg(test)]

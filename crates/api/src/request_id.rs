@@ -29,7 +29,7 @@ pub(crate) async fn with_request_id(
         Some(id) => id.to_owned(),
         None => uuid_v7(shared.api.clock.now(), &*shared.api.random).to_string(),
     };
-    let span = tracing::info_span!("request", id, method = %request.method());
+    let span = tracing::info_span!("request", id, method = %request.method(), client = tracing::field::Empty);
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         // The routers add headers of their own, such as Allow.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use audittrail_auth::Authenticator;
 use audittrail_entry::{Clock, Limits, Random, SigningKey};
 use audittrail_queue::Queue;
-use audittrail_store::{KeptCheckpoint, Reader, Store};
+use audittrail_store::{IpBlock, KeptCheckpoint, Reader, Store};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::rate::Rate;
 
 /// What an answer of success says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +68,10 @@ pub struct Api {
     pub random: Arc<dyn Random>,
     /// The newest published checkpoint.
     pub published: watch::Receiver<KeptCheckpoint>,
+    /// The size of the committed log, which changes as soon as this process knows of more.
+    pub grown: watch::Receiver<u64>,
+    /// Becomes true when the server stops: what has no end of its own ends then.
+    pub stopping: watch::Receiver<bool>,
     /// Bounds and choices.
     pub settings: ApiSettings,
 }
@@ -75,13 +81,23 @@ pub struct Api {
 pub struct ApiSettings {
     /// The acknowledgement where a client does not choose.
     pub default_ack: Ack,
-    /// The server's address as clients see it, without a slash at the end.
+    /// The address of the API's root as clients see it, without a slash at the end.
     pub public_url: Option<String>,
-    /// The largest request body.
+    /// What stands before every path, such as `/audit`; empty for nothing.
+    pub base_path: String,
+    /// Proxies whose word on their clients is believed.
+    pub trusted_proxies: Vec<IpBlock>,
+    /// How often a caller may ask; none for no limit.
+    pub rate: Option<Rate>,
+    /// The largest request body, as it is sent.
     pub body_bytes: usize,
+    /// The largest request body after decompression.
+    pub decoded_bytes: usize,
+    /// The longest pause within a request body.
+    pub body_stall: Duration,
     /// All request bodies in memory at one time.
     pub bodies_bytes: usize,
-    /// The time for a request, an export excepted.
+    /// The time for a request, exports and streams excepted.
     pub request_time: Duration,
     /// The most entries in one request.
     pub batch_entries: usize,
@@ -89,23 +105,34 @@ pub struct ApiSettings {
     pub page_entries: usize,
     /// A page ends early where its entries reach this size.
     pub page_bytes: usize,
+    /// The most streams at once; one caller has up to an eighth of them.
+    pub streams: usize,
+    /// A stream that sends nothing for so long sends a comment.
+    pub keep_alive: Duration,
     /// Bounds on an entry.
     pub limits: Limits,
 }
 
 impl Default for ApiSettings {
-    /// 32 MiB a body, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
-    /// 16 MiB a page.
+    /// 32 MiB a body, 128 MiB decompressed, 10 s without a byte of it, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
+    /// 16 MiB a page; 1,024 streams, 15 s.
     fn default() -> Self {
         Self {
             default_ack: Ack::default(),
             public_url: None,
+            base_path: String::new(),
+            trusted_proxies: Vec::new(),
+            rate: None,
             body_bytes: 32 << 20,
+            decoded_bytes: 128 << 20,
+            body_stall: Duration::from_secs(10),
             bodies_bytes: 256 << 20,
             request_time: Duration::from_secs(30),
             batch_entries: 10_000,
             page_entries: 1_000,
             page_bytes: 16 << 20,
+            streams: 1_024,
+            keep_alive: Duration::from_secs(15),
             limits: Limits::default(),
         }
     }

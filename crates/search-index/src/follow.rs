@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use audittrail_store::Stored;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
@@ -23,21 +22,38 @@ use crate::merging::next_merge;
 use crate::page::Segments;
 use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
 use crate::segment::Segment;
-use crate::tail::TailEntry;
+use crate::tail::{TailEntry, id_of};
 
 /// The name of a file that is there while the index is being opened.
 const OPENING: &str = "opening";
 
 /// What a commit says of itself.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
-struct Position {
+pub(crate) struct Position {
     format: u32,
     /// The hash of the log's name, in hexadecimal.
     origin: String,
     /// How many entries are in the index.
-    entries: u64,
+    pub(crate) entries: u64,
     /// The hash of the last of their leaves, in hexadecimal.
     last_leaf: String,
+}
+
+impl Position {
+    pub(crate) fn read(payload: &str) -> Result<Self, IndexError> {
+        let position: Self = serde_json::from_str(payload)
+            .map_err(|_| IndexError::Damaged("it does not say what it holds".to_owned()))?;
+        if position.format == FORMAT {
+            Ok(position)
+        } else {
+            let why = "it was made by another version";
+            Err(IndexError::Damaged(why.to_owned()))
+        }
+    }
+
+    pub(crate) fn is_of(&self, origin: &[u8; 32]) -> bool {
+        self.origin == hex(origin)
+    }
 }
 
 /// Where the files are.
@@ -110,13 +126,7 @@ impl Files {
             return Ok(Vec::new());
         };
         let opening = self.begin_opening(&index)?;
-        let position: Position = serde_json::from_str(&payload)
-            .map_err(|_| IndexError::Damaged("it does not say what it holds".to_owned()))?;
-        if position.format != FORMAT {
-            return Err(IndexError::Damaged(
-                "it was made by another version".to_owned(),
-            ));
-        }
+        let position = Position::read(&payload)?;
         if position.origin != self.origin || position.entries > size {
             return Err(IndexError::Damaged("it belongs to another log".to_owned()));
         }
@@ -319,8 +329,7 @@ impl SearchIndex {
             }
             Some((view, end, tail_end)) => {
                 let entries: Vec<Arc<TailEntry>> = view.entries(position..end).cloned().collect();
-                let stored = entries.iter().map(|entry| &entry.stored);
-                self.write(writing, position, stored, source)?;
+                self.write(writing, position, &entries, source)?;
                 Ok(Step {
                     entries: end - position,
                     more: tail_end - end >= self.options.step_entries as u64,
@@ -345,8 +354,9 @@ impl SearchIndex {
                 .scan(next..end)
                 .map_err(IndexError::io("the log cannot be read"))?;
             for stored in &scanned {
+                let id = id_of(stored, source);
                 open.writer
-                    .add_document(document(&self.files.fields, stored))?;
+                    .add_document(document(&self.files.fields, stored, id))?;
                 next = stored.index + 1;
             }
         }
@@ -359,19 +369,19 @@ impl SearchIndex {
         })
     }
 
-    fn write<'s>(
+    fn write(
         &self,
         writing: &mut Writing,
         position: u64,
-        entries: impl Iterator<Item = &'s Stored>,
+        entries: &[Arc<TailEntry>],
         source: &dyn Source,
     ) -> Result<(), IndexError> {
         let open = self.opened(writing)?;
         let mut next = position;
-        for stored in entries {
+        for entry in entries {
             open.writer
-                .add_document(document(&self.files.fields, stored))?;
-            next = stored.index + 1;
+                .add_document(document(&self.files.fields, &entry.stored, entry.id))?;
+            next = entry.stored.index + 1;
         }
         self.commit(writing, next, source)
     }

@@ -34,6 +34,11 @@ pub trait Source {
     /// # Errors
     /// If it cannot be read.
     fn leaf_hash(&self, index: u64) -> io::Result<Hash>;
+
+    /// The id of an entry that itself cannot be read, if it is known from elsewhere.
+    fn id_of_damaged(&self, _index: u64) -> Option<Uuid> {
+        None
+    }
 }
 
 /// How much an index keeps in memory, and when it writes.
@@ -201,7 +206,7 @@ impl SearchIndex {
         while tail.end() < size {
             let scanned = source.scan(tail.end()..size);
             for stored in scanned.map_err(IndexError::io("the log cannot be read"))? {
-                tail.push(TailEntry::read(stored));
+                tail.push(TailEntry::read(stored, source));
             }
             if tail.bytes() > self.options.tail_bytes / 2 {
                 return Ok(false);

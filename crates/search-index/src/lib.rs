@@ -6,6 +6,7 @@
 //! both as they were at one moment. What a filter means is said by
 //! [`audittrail_store::Filter::matches`] alone.
 
+mod compare;
 mod error;
 mod follow;
 mod grams;
@@ -18,6 +19,7 @@ mod segment;
 mod tail;
 mod terms;
 
+pub use compare::{Compared, compare};
 pub use error::IndexError;
 pub use follow::Step;
 pub use index::{IndexOptions, SearchIndex, Source};

@@ -7,6 +7,7 @@ use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
+use uuid::Uuid;
 
 use crate::{grams, terms};
 
@@ -58,9 +59,9 @@ pub(crate) fn tokenizers() -> TokenizerManager {
     manager
 }
 
-/// The document of one entry. What cannot be read gets a term that says so and the least
-/// times.
-pub(crate) fn document(fields: &Fields, stored: &Stored) -> TantivyDocument {
+/// The document of one entry. What cannot be read gets its id if it is known, a term that says so, and the
+/// least times.
+pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDocument {
     let mut document = TantivyDocument::default();
     document.add_u64(fields.index, stored.index);
     let entry = match &stored.record {
@@ -82,6 +83,9 @@ pub(crate) fn document(fields: &Fields, stored: &Stored) -> TantivyDocument {
         }
         None => {
             document.add_bytes(fields.terms, &terms::damaged());
+            if !id.is_nil() {
+                document.add_bytes(fields.terms, &terms::id(&id));
+            }
             (i64::MIN, i64::MIN)
         }
     };

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use audittrail_entry::Entry;
+use audittrail_entry::{Entry, OpenPart};
 use audittrail_store::{Collector, Stored};
 use uuid::Uuid;
+
+use crate::index::Source;
 
 /// So many entries share one allocation that a reader holds on to.
 const CHUNK: usize = 256;
@@ -27,14 +29,14 @@ impl TailEntry {
     }
 
     /// One that was read from the log.
-    pub(crate) fn read(stored: Stored) -> Self {
+    pub(crate) fn read(stored: Stored, source: &dyn Source) -> Self {
         let entry = stored.record.as_ref().ok().and_then(|record| {
             let sealed = record.sealed.as_ref().map(|sealed| sealed.bytes.as_slice());
             Entry::parse(&record.leaf, sealed).ok()
         });
         match entry.map(|entry| entry.open.id) {
             Some(id) => Self::new(id, stored, false),
-            None => Self::new(Uuid::nil(), stored, true),
+            None => Self::new(id_of(&stored, source), stored, true),
         }
     }
 
@@ -110,9 +112,9 @@ impl Tail {
     /// Adds the next entry.
     pub(crate) fn push(&mut self, entry: TailEntry) {
         self.bytes += entry.bytes;
-        // Of two entries with the same id the first is the one that counts. What cannot be read
-        // has none.
-        if !entry.unreadable {
+        // Of two entries with the same id the first is the one that counts. The nil UUID is that
+        // of entries whose id nobody knows.
+        if !entry.id.is_nil() {
             self.ids.entry(entry.id).or_insert(self.end);
         }
         let room = self
@@ -201,4 +203,15 @@ impl TailView {
             }
         }
     }
+}
+
+/// The id of an entry, the nil UUID if nobody knows it.
+pub(crate) fn id_of(stored: &Stored, source: &dyn Source) -> Uuid {
+    let written = match &stored.record {
+        Ok(record) => OpenPart::parse(&record.leaf).ok().map(|open| open.id),
+        Err(_) => None,
+    };
+    written
+        .or_else(|| source.id_of_damaged(stored.index))
+        .unwrap_or_default()
 }

@@ -140,9 +140,26 @@ impl Sequencer {
             Err(error) if error.kind() == StoreErrorKind::Fatal => {
                 return Err(SequencerError::Store(error));
             }
-            Err(error) => return self.not_looked_up(deliveries, &error).await,
+            Err(error) => {
+                // What needs no lookup is none the worse for its neighbours.
+                let (unknown, new) = deliveries
+                    .iter()
+                    .cloned()
+                    .partition::<Vec<_>, _>(has_lookups);
+                self.place(&new, &HashMap::new()).await?;
+                return self.not_looked_up(&unknown, &error).await;
+            }
         };
-        let plan = plan(&self.edge, deliveries, &known);
+        self.place(deliveries, &known).await
+    }
+
+    /// Plans and commits requests, given what is stored under their ids.
+    async fn place(
+        &mut self,
+        deliveries: &[Delivery],
+        known: &HashMap<Uuid, Existing>,
+    ) -> Result<(), SequencerError> {
+        let plan = plan(&self.edge, deliveries, known);
         if !plan.batch.entries.is_empty() {
             let committed = self
                 .store
@@ -298,4 +315,9 @@ impl Sequencer {
             }
         }
     }
+}
+
+fn has_lookups(delivery: &Delivery) -> bool {
+    let mut entries = delivery.request.entries.iter();
+    entries.any(|entry| needs_lookup(delivery, entry))
 }

@@ -3,6 +3,7 @@
 mod ambient;
 mod cli;
 mod commands;
+mod following;
 mod http;
 mod jwks;
 mod log_keys;

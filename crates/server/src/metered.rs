@@ -1,6 +1,7 @@
 //! A store that counts: everything else about it is the store's own.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ pub(crate) fn describe() {
 }
 
 /// Wraps a store.
-pub(crate) struct MeteredStore<S>(pub(crate) S);
+pub(crate) struct MeteredStore<S>(pub(crate) Arc<S>);
 
 #[expect(clippy::disallowed_methods, reason = "durations are measured here")]
 fn now() -> Instant {

@@ -10,6 +10,9 @@ use serde::Deserialize;
 use crate::Failure;
 use crate::jwks::Source;
 
+mod edge;
+pub(crate) use edge::Edge;
+
 /// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,9 +49,87 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_METRICS_LISTEN"
     )]
     metrics_listen: Option<String>,
-    /// The server's address as clients see it, for `next` links and `Location`.
+    /// The address of the API's root as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
+    /// What stands before every path, such as /audit, where a proxy does not remove it.
+    #[arg(long, global = true, value_name = "PATH", env = "AUDITTRAIL_BASE_PATH")]
+    pub(crate) base_path: Option<String>,
+    /// Proxies whose Forwarded and X-Forwarded-* are believed: addresses and blocks, comma-separated.
+    #[arg(
+        long,
+        global = true,
+        value_name = "CIDRS",
+        env = "AUDITTRAIL_TRUSTED_PROXIES"
+    )]
+    pub(crate) trusted_proxies: Option<String>,
+    /// How often one caller may ask, like 50/s, 600/m or 10000/h. [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        value_name = "RATE",
+        env = "AUDITTRAIL_RATE_LIMIT"
+    )]
+    pub(crate) rate_limit: Option<String>,
+    /// Connections at once; more wait. [default: 8192]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "AUDITTRAIL_MAX_CONNECTIONS"
+    )]
+    pub(crate) max_connections: Option<usize>,
+    /// Streams of new entries at once; one caller has up to an eighth of them. [default: 1024]
+    #[arg(long, global = true, value_name = "N", env = "AUDITTRAIL_MAX_STREAMS")]
+    max_streams: Option<usize>,
+    /// The time for the head of a request to arrive. [default: 15s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_HEAD_TIMEOUT"
+    )]
+    pub(crate) head_timeout: Option<String>,
+    /// The longest pause within the body of a request. [default: 10s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_BODY_TIMEOUT"
+    )]
+    pub(crate) body_timeout: Option<String>,
+    /// The time for a request, exports and streams excepted. [default: 30s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_REQUEST_TIMEOUT"
+    )]
+    pub(crate) request_timeout: Option<String>,
+    /// The time that a connection stays open between requests. [default: 60s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_IDLE_TIMEOUT"
+    )]
+    pub(crate) idle_timeout: Option<String>,
+    /// The time for a client to take the next part of an answer. [default: 60s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_WRITE_TIMEOUT"
+    )]
+    pub(crate) write_timeout: Option<String>,
+    /// The time for requests under way to finish when the server is stopped. [default: 20s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_SHUTDOWN_TIMEOUT"
+    )]
+    pub(crate) shutdown_timeout: Option<String>,
     /// The public keys of an issuer: a file or a URL. Needs an issuer and an audience.
     #[arg(long, global = true, value_name = "FILE|URL", env = "AUDITTRAIL_JWKS")]
     jwks: Option<String>,
@@ -128,7 +209,9 @@ pub(crate) struct Settings {
     pub(crate) origin: Option<String>,
     pub(crate) ack: String,
     pub(crate) metrics_listen: MetricsListen,
+    pub(crate) max_streams: usize,
     pub(crate) public_url: Option<String>,
+    pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
     /// At least one; others than HS256 only with a JWKS.
     pub(crate) jwt_algorithms: Vec<String>,
@@ -166,9 +249,12 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen public_url
-            jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format);
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen max_streams public_url
+            jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
+            trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
+            idle_timeout write_timeout shutdown_timeout);
     }
+    let edge = edge::resolve(&raw)?;
     only(raw.store.as_deref(), "store", "embedded")?;
     only(raw.queue.as_deref(), "queue", "in-process")?;
     let ack = raw.ack.unwrap_or_else(|| "committed".to_owned());
@@ -204,7 +290,9 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         origin: raw.origin,
         ack,
         metrics_listen,
+        max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
+        edge,
         jwt_issuer: raw.jwt_issuer,
         jwt_audience: raw.jwt_audience,
         default_role: raw.default_role,

@@ -52,6 +52,7 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
         .install_recorder()
         .map_err(|error| failed(&error))?;
     crate::metered::describe();
+    crate::http::describe();
     metrics::describe_histogram!(
         "audittrail_http_request_duration_seconds",
         metrics::Unit::Seconds,

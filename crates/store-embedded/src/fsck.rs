@@ -1,5 +1,5 @@
-//! Checking a directory from outside: every frame, signature and commitment, the tree and
-//! the checkpoint. It changes nothing and needs no lock, so it also checks the committed part
+//! Checking a directory from outside: every frame, signature and commitment, the tree, the
+//! checkpoint and the search index. It changes nothing and needs no lock, so it also checks the committed part
 //! of a running store.
 
 use std::io;
@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::format::{
     BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain, decode_record,
 };
+use crate::fsck_index::check_index;
 use crate::layout::Layout;
 use crate::locations::{Location, Locations, ROW_LEN};
 use crate::start::{Identity, list_segments, read_checkpoint};
@@ -52,6 +53,9 @@ pub struct FsckReport {
     /// Bytes at the very end that are no whole batch: a running server is writing it, or a
     /// crash tore it.
     pub torn_bytes: u64,
+    /// Entries in the search index, if there is one and it can be read. The others of the log
+    /// are not in its files yet.
+    pub indexed: Option<u64>,
 }
 
 /// What a check is given besides the directory.
@@ -84,7 +88,10 @@ pub fn fsck(
             .segment(file, last, progress)
             .map_err(StartError::io(format!("{} cannot be read", file.name)))?;
     }
-    Ok(checker.finish())
+    let mut report = checker.finish();
+    let origin = crate::format::origin_hash(&input.identity.origin);
+    check_index(&**disk, &Layout::new(root), origin, &files, &mut report);
+    Ok(report)
 }
 
 struct Checker<'i> {
@@ -444,7 +451,7 @@ impl<'i> Checker<'i> {
     }
 }
 
-fn push(
+pub(crate) fn push(
     report: &mut FsckReport,
     file: &str,
     offset: Option<u64>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use audittrail_merkle::Hash;
 use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source, Step};
 use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stored};
+use uuid::Uuid;
 
 use crate::disk::Disk;
 use crate::layout::Layout;
@@ -23,6 +24,8 @@ const SCAN_BYTES: usize = 4 << 20;
 const PATIENCE: u32 = 10;
 /// From so many entries on they are written at the next look.
 const WORTHWHILE: usize = 1_000;
+/// The most steps after `stop`, each of which may take a second.
+const STEPS_AT_END: usize = 2;
 const LOOK: Duration = Duration::from_secs(1);
 /// The index's files are read whole and compared with their checksums once in so many looks.
 const CHECK_EVERY: u32 = 86_400;
@@ -50,6 +53,13 @@ impl Source for Log<'_> {
             .first()
             .copied()
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn id_of_damaged(&self, index: u64) -> Option<Uuid> {
+        let location = self.segments.location(index).ok().flatten();
+        location
+            .map(|location| location.id)
+            .filter(|id| !id.is_nil())
     }
 }
 
@@ -132,6 +142,15 @@ impl EmbeddedStore {
         self.shared.index.settle()
     }
 
+    /// Reads the files of the search index and compares their checksums; where one does not
+    /// hold, the next step builds the index anew.
+    ///
+    /// # Errors
+    /// If one does not hold, or the files cannot be read.
+    pub fn check_index(&self) -> Result<(), IndexError> {
+        self.shared.index.check_files()
+    }
+
     /// Whether every committed entry can be found, and how many entries are in the files of
     /// the search index.
     pub fn index_position(&self) -> (bool, u64) {
@@ -162,6 +181,12 @@ impl EmbeddedStore {
                     }
                 }
                 Ok(()) => until_check = until_check.saturating_sub(1),
+            }
+        }
+        // What is written now need not be read from the log at the next start.
+        for _ in 0..STEPS_AT_END {
+            if !index.is_whole() || self.shared.step().is_ok_and(|step| !step.more) {
+                break;
             }
         }
     }

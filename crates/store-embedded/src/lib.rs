@@ -9,6 +9,7 @@ mod data_directory;
 pub mod disk;
 mod format;
 mod fsck;
+mod fsck_index;
 mod indexed;
 mod layout;
 mod locations;

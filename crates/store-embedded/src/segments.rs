@@ -228,6 +228,13 @@ impl Segments {
         }
         Ok(stored)
     }
+
+    /// Where a record is and what its id is, if its row is sound.
+    pub(crate) fn location(&self, index: u64) -> io::Result<Option<Location>> {
+        let (segment, _) = self.holding(index)?;
+        let rows = segment.locations.read(index..index + 1)?;
+        Ok(rows.into_iter().next().flatten())
+    }
 }
 
 fn size_bytes(stored: &Stored) -> usize {

@@ -99,7 +99,10 @@ impl EmbeddedStore {
 }
 
 fn index_error(what: &'static str, error: IndexError) -> StoreError {
-    StoreError::caused(StoreErrorKind::Unavailable, what, error)
+    match error {
+        IndexError::Building { .. } => StoreError::new(StoreErrorKind::Building, error.to_string()),
+        error => StoreError::caused(StoreErrorKind::Unavailable, what, error),
+    }
 }
 
 fn invalid(message: String) -> StoreError {

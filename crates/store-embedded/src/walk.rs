@@ -76,7 +76,7 @@ impl SegmentFile {
         Ok(header.filter(|header| header.len() <= self.len - offset))
     }
 
-    fn records_of(&self, offset: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
+    pub(crate) fn records_of(&self, offset: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
         self.read(
             offset + BATCH_HEADER_LEN as u64,
             u64::from(header.records_len),
@@ -102,7 +102,7 @@ impl SegmentFile {
     }
 
     /// The first sound batch header at or after an offset.
-    fn next_header(&self, from: u64) -> io::Result<Option<(u64, BatchHeader)>> {
+    pub(crate) fn next_header(&self, from: u64) -> io::Result<Option<(u64, BatchHeader)>> {
         // Nearly always the next batch begins where the last one ended.
         if let Some(header) = self.header_at(from)? {
             return Ok(Some((from, header)));

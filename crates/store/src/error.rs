@@ -10,6 +10,9 @@ type Source = Box<dyn Error + Send + Sync>;
 pub enum StoreErrorKind {
     /// Try again later: the store cannot answer now.
     Unavailable,
+    /// Try again later: what the answer is found by is being built. The message says how far it
+    /// is, and nothing that a reader may not know.
+    Building,
     /// Do not try again with the same arguments.
     Invalid,
     /// The process has to stop: what it holds in memory can no longer be trusted to be on disk.

@@ -7,5 +7,8 @@
     reason = "a test ends where something is not as it should be, and brings its own tasks"
 )]
 
+mod events;
 mod exports;
+mod stream_walls;
+mod streams;
 mod support;

@@ -49,7 +49,7 @@ struct Row {
     /// id, and of one that is in the log already.
     answers: [Answer; 3],
     end: End,
-    /// Whether the first two requests are in the log after it.
+    /// Whether the first request is in the log after it, and the second unless it was refused.
     stored: bool,
 }
 
@@ -64,6 +64,7 @@ const fn row(faults: &'static [Fault], answers: [Answer; 3], end: End, stored: b
 }
 
 const AWAY: StoreErrorKind = StoreErrorKind::Unavailable;
+const BUILDING: StoreErrorKind = StoreErrorKind::Building;
 const FATAL: StoreErrorKind = StoreErrorKind::Fatal;
 const INVALID: StoreErrorKind = StoreErrorKind::Invalid;
 const NOT: bool = false;
@@ -97,11 +98,12 @@ const TABLE: &[Row] = &[
     // Fatal: the process ends, and a restart finds the batch or does not.
     row(&[Fault::CommitFatal { persisted: NOT }], [Unknown; 3], End::Commit, NOT),
     row(&[Fault::CommitFatal { persisted: true }], [Unknown; 3], End::Commit, true),
-    // Ids cannot be looked up: nothing is planned.
-    row(&[Fault::Find(AWAY)], [Refused; 3], End::GoesOn, NOT),
-    row(&[Fault::Find(INVALID)], [Refused; 3], End::GoesOn, NOT),
+    // Ids cannot be looked up: what needs that is refused, the rest is committed.
+    row(&[Fault::Find(AWAY)], [New, Refused, Refused], End::GoesOn, true),
+    row(&[Fault::Find(BUILDING)], [New, Refused, Refused], End::GoesOn, true),
+    row(&[Fault::Find(INVALID)], [New, Refused, Refused], End::GoesOn, true),
     row(&[Fault::Find(FATAL)], [Unknown; 3], End::Store, NOT),
-    row(&[Fault::Records(AWAY)], [Refused; 3], End::GoesOn, NOT),
+    row(&[Fault::Records(AWAY)], [New, Refused, Refused], End::GoesOn, true),
     row(&[Fault::Records(FATAL)], [Unknown; 3], End::Store, NOT),
     // A checkpoint that cannot be kept delays nobody, and comes with the next tick.
     row(&[Fault::CheckpointUnavailable { persisted: NOT }], [New, New, Retried], End::GoesOn, true),
@@ -240,8 +242,9 @@ async fn check_row(row: &Row) {
     // A new process finds what was persisted, and nothing else.
     store.restart();
     let stored = known.check(&store).await;
-    for id in [10, 11, 20] {
-        assert_eq!(stored.contains(&id), row.stored, "{what}: entry {id}");
+    let second = row.stored && row.answers[1] != Refused;
+    for (id, expected) in [(10, row.stored), (11, row.stored), (20, second)] {
+        assert_eq!(stored.contains(&id), expected, "{what}: entry {id}");
     }
     if row.end == End::GoesOn {
         known.check_closed(&store).await;
@@ -250,8 +253,12 @@ async fn check_row(row: &Row) {
     let mut again = requests(true).to_vec();
     again.push(vec![Sent::new(40, SERVER)]);
     let answers = quiet_life(&store, &again, &mut known).await;
-    let expected = if row.stored { Retried } else { New };
-    assert_eq!(answers, [expected, expected, Retried, New], "{what}: again");
+    let expected = |stored| if stored { Retried } else { New };
+    assert_eq!(
+        answers,
+        [expected(row.stored), expected(second), Retried, New],
+        "{what}: again"
+    );
     for id in [10, 11, 20, 40].iter().chain(&BEFORE) {
         assert!(known.acknowledged.values().any(|known| known == id));
     }

@@ -89,6 +89,9 @@ fn print(report: &FsckReport) {
             size - checkpoint
         );
     }
+    if let Some(indexed) = report.indexed {
+        crate::out!("{indexed} of them in the search index");
+    }
     if report.torn_bytes > 0 {
         crate::out!(
             "{} bytes at the end are no whole batch: a running server is writing it, or the next \

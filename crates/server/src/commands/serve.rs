@@ -3,24 +3,27 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use audittrail_api::{Ack, Api, ApiSettings, KeysWanted};
 use audittrail_auth::{AuthConfig, Authenticator, Role};
 use audittrail_entry::Clock as _;
 use audittrail_queue::{Bounds as QueueBounds, InProcessQueue, Queue};
 use audittrail_sequencer::{Config, Sequencer, SequencerError};
-use audittrail_store::{KeptCheckpoint, Reader, Store};
+use audittrail_store::{Announcing, KeptCheckpoint, Reader, Store};
 use audittrail_store_embedded::disk::RealDisk;
 use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Options, StartReport};
 use axum::Router;
 use axum::middleware::from_fn;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Failure;
 use crate::ambient::{BlockingThreads, SystemClock, SystemRandom};
 use crate::commands::{scrub, token};
+use crate::following::{self, Follower};
 use crate::http::{self, Bounds};
 use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
 use crate::log_keys::{self, LogKeys};
@@ -37,6 +40,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logs(&settings)?;
     let prometheus = telemetry::start_metrics()?;
     scrub::describe();
+    following::describe();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,7 +50,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
+    http::fit(&mut settings.edge.bounds);
     // The addresses first: a port in use is refused before anything is made on disk.
     let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {
@@ -72,7 +77,11 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     )
     .map_err(|error| Failure::Failed(error.to_string()))?;
     log_start(&identity.origin, &report);
-    let store: Arc<dyn Store> = Arc::new(MeteredStore(store));
+    let embedded = Arc::new(store);
+    let _follower = Follower::start(Arc::clone(&embedded));
+    let (store, grown) = Announcing::new(Arc::new(MeteredStore(Arc::clone(&embedded))));
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (stop, stopping) = watch::channel(false);
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
     // The first checkpoint is kept: from now on its absence means that it was removed.
@@ -94,9 +103,17 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         published: sequencer.published.clone(),
+        grown,
+        stopping,
         settings: ApiSettings {
             default_ack: Ack::parse(&settings.ack).unwrap_or_default(),
             public_url: settings.public_url.clone(),
+            streams: settings.max_streams,
+            base_path: settings.edge.base_path.clone(),
+            trusted_proxies: settings.edge.trusted_proxies.clone(),
+            rate: settings.edge.rate,
+            body_stall: settings.edge.body_stall,
+            request_time: settings.edge.request_time,
             ..ApiSettings::default()
         },
     };
@@ -110,15 +127,18 @@ async fn serve(settings: Settings, prometheus: PrometheusHandle) -> Result<(), F
     greet(&settings, &keys, address)?;
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
-        tokio::join!(scrub, fresh_keys);
+        tokio::join!(scrub, fresh_keys, following::measure(embedded));
     };
     let running = Running {
+        stop,
         queue,
         sequencer,
         prometheus,
         metrics_listener,
     };
-    running.until_stopped(listener, router, background).await
+    running
+        .until_stopped(listener, router, settings.edge.bounds, background)
+        .await
 }
 
 async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -291,6 +311,7 @@ fn greet(
 
 /// What runs until the process is asked to stop.
 struct Running {
+    stop: watch::Sender<bool>,
     queue: Arc<InProcessQueue>,
     sequencer: SequencerThread,
     prometheus: PrometheusHandle,
@@ -304,13 +325,15 @@ impl Running {
         mut self,
         listener: TcpListener,
         router: Router,
+        bounds: Bounds,
         background: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
-        let (stop, stopped) = watch::channel(false);
-        let api = http::serve(listener, router, Bounds::default(), stopped.clone());
+        let mut signals = Signals::new()?;
+        let stopped = self.stop.subscribe();
+        let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
             let router = metrics_router(self.prometheus.clone());
-            http::serve(listener, router, Bounds::default(), stopped)
+            http::serve(listener, router, bounds, stopped)
         });
         let helpers = async {
             tokio::join!(background, upkeep(&self.prometheus));
@@ -327,7 +350,7 @@ impl Running {
             };
             tokio::pin!(serving, helpers);
             tokio::select! {
-                () = asked_to_stop() => tracing::info!("stopping"),
+                () = signals.next() => tracing::info!("stopping"),
                 ended = &mut self.sequencer.ended => early_end = Some(ended),
                 () = &mut serving => {}
                 () = &mut helpers => {}
@@ -336,7 +359,8 @@ impl Running {
                 // What waits for the sequencer learns that its outcome is unknown.
                 self.queue.abandon();
             }
-            stop.send_replace(true);
+            self.stop.send_replace(true);
+            end_at_once(signals, bounds.shutdown + CLOSING);
             tokio::select! {
                 () = &mut serving => {}
                 () = &mut helpers => {}
@@ -358,6 +382,23 @@ impl Running {
     }
 }
 
+/// The last checkpoint, after the last request.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// From here on a second signal, or a stop that takes longer than it may, ends the process: the
+/// log is left as a crash leaves it, and nothing that was acknowledged is lost.
+#[expect(clippy::disallowed_methods, reason = "the server spawns tasks")]
+fn end_at_once(mut signals: Signals, after: Duration) {
+    tokio::spawn(async move {
+        let why = tokio::select! {
+            () = signals.next() => "it was asked to stop twice",
+            () = tokio::time::sleep(after) => "stopping took too long",
+        };
+        tracing::error!("ended at once: {why}");
+        std::process::exit(3);
+    });
+}
+
 async fn upkeep(prometheus: &PrometheusHandle) {
     loop {
         tokio::time::sleep(telemetry::UPKEEP).await;
@@ -365,20 +406,35 @@ async fn upkeep(prometheus: &PrometheusHandle) {
     }
 }
 
-/// SIGINT or SIGTERM.
-pub(crate) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// SIGINT and SIGTERM, none of which is missed from the first on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| failed("signals cannot be listened for")(&error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// SIGINT or SIGTERM, for a command that needs to hear of one.
+pub(crate) async fn asked_to_stop() {
+    match Signals::new() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -10,15 +10,22 @@
 
 mod bad_requests;
 mod commands;
+mod compression;
+mod connections;
 mod crashes;
 mod data;
 mod export_command;
 mod export_memory;
 mod exports;
 mod first_start;
+mod http2;
 mod issuer;
 mod manual;
+mod proxies;
 mod readme;
+mod smuggling;
+mod stopping;
+mod streams;
 mod support;
 mod tampering;
 mod writing;

@@ -3,14 +3,19 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_audittrail");
+
+/// Nothing that a test waits for takes so long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A path from the root of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -66,7 +71,17 @@ impl Server {
     }
 
     pub(crate) fn start_with(home: &Path, settings: &[(&str, &str)]) -> Self {
-        let (child, first) = spawn(home, settings);
+        Self::of(home, spawn(home, settings))
+    }
+
+    /// Starts in a shell, after a command of its.
+    pub(crate) fn start_after(home: &Path, before: &str) -> Self {
+        let mut shell = command("sh");
+        shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), BINARY]);
+        Self::of(home, spawn_by(shell, home))
+    }
+
+    fn of(home: &Path, (child, first): (Child, String)) -> Self {
         let Some(url) = first.trim_end().strip_prefix("listening on ") else {
             panic!("the server did not start: {first}\n{}", log_of(home));
         };
@@ -146,6 +161,34 @@ impl Server {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `Authorization` with the token of an administrator.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.token)
+    }
+
+    /// A connection of its own.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// SIGTERM, without waiting.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// The exit code, once the process has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -185,12 +228,18 @@ fn log_of(home: &Path) -> String {
 
 /// Starts `serve`; the process and its first line, empty if it ended without one.
 pub(crate) fn spawn(home: &Path, settings: &[(&str, &str)]) -> (Child, String) {
+    let mut binary = command(BINARY);
+    binary.envs(settings.iter().copied());
+    spawn_by(binary, home)
+}
+
+fn spawn_by(mut command: Command, home: &Path) -> (Child, String) {
     let log = File::options()
         .create(true)
         .append(true)
         .open(home.join("server.log"))
         .unwrap();
-    let mut child = command(BINARY)
+    let mut child = command
         .args([
             "serve",
             "--listen",
@@ -198,7 +247,6 @@ pub(crate) fn spawn(home: &Path, settings: &[(&str, &str)]) -> (Child, String) {
             "--metrics-listen",
             "same",
         ])
-        .envs(settings.iter().copied())
         .current_dir(home)
         .stdout(Stdio::piped())
         .stderr(log)

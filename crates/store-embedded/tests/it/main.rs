@@ -11,4 +11,5 @@
 mod conformance;
 mod crashes;
 mod golden;
+mod indexed;
 mod support;

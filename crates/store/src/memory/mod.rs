@@ -127,8 +127,9 @@ impl State {
 
     /// Fails if a fault of this call was injected.
     fn read(&mut self, call: fn(StoreErrorKind) -> Fault) -> Result<(), StoreError> {
-        const KINDS: [StoreErrorKind; 3] = [
+        const KINDS: [StoreErrorKind; 4] = [
             StoreErrorKind::Unavailable,
+            StoreErrorKind::Building,
             StoreErrorKind::Invalid,
             StoreErrorKind::Fatal,
         ];
