@@ -38,9 +38,17 @@ fn every_problem_is_documented() {
     let kinds = &document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"];
     for slug in Slug::ALL {
         let urn = problems::urn(*slug);
-        assert!(kinds.as_array().unwrap().contains(&Value::from(urn.clone())));
+        assert!(
+            kinds
+                .as_array()
+                .unwrap()
+                .contains(&Value::from(urn.clone()))
+        );
         assert!(document["components"]["responses"][slug.as_str()].is_object());
-        assert!(found.contains(&urn) || *slug == Slug::MethodNotAllowed, "{urn}");
+        assert!(
+            found.contains(&urn) || *slug == Slug::MethodNotAllowed,
+            "{urn}"
+        );
     }
 }
 
@@ -83,14 +91,21 @@ fn the_server_is_where_clients_find_it() {
     for (public_url, base_path, url) in [
         (None, "", "/"),
         (None, "/audit", "/audit"),
-        (Some("https://audit.example.org/log"), "/audit", "https://audit.example.org/log"),
+        (
+            Some("https://audit.example.org/log"),
+            "/audit",
+            "https://audit.example.org/log",
+        ),
     ] {
         let settings = ApiSettings {
             public_url: public_url.map(str::to_owned),
             base_path: base_path.to_owned(),
             ..ApiSettings::default()
         };
-        assert_eq!(written_with(&settings)["servers"], serde_json::json!([{ "url": url }]));
+        assert_eq!(
+            written_with(&settings)["servers"],
+            serde_json::json!([{ "url": url }])
+        );
     }
 }
 

@@ -7,5 +7,6 @@
     reason = "a test ends where something is not as it should be, and brings its own tasks"
 )]
 
+mod description;
 mod exports;
 mod support;

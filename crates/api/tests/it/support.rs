@@ -40,6 +40,19 @@ impl Random for Counting {
     }
 }
 
+pub(crate) fn token(role: Role) -> String {
+    let claims = Claims {
+        sub: "tester".to_owned(),
+        roles: vec![role],
+        tenant: None,
+        iss: None,
+        aud: Vec::new(),
+        iat: NOW,
+        exp: NOW + 3_600,
+    };
+    mint(SECRET, &claims).unwrap()
+}
+
 /// A server until the test's runtime ends.
 pub(crate) struct Served {
     pub(crate) store: Arc<MemoryStore>,
@@ -93,19 +106,10 @@ impl Served {
             let router = audittrail_api::router(api);
             axum::serve(listener, router).await.unwrap();
         });
-        let claims = Claims {
-            sub: "tester".to_owned(),
-            roles: vec![Role::Admin],
-            tenant: None,
-            iss: None,
-            aud: Vec::new(),
-            iat: NOW,
-            exp: NOW + 3_600,
-        };
         Self {
             store,
             address,
-            token: mint(SECRET, &claims).unwrap(),
+            token: token(Role::Admin),
         }
     }
 
