@@ -4,8 +4,14 @@
 # make soak  many more simulated crashes: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
+# make bench-search EVENTS="COMMAND"
+#            fills a log with what a command writes and times pages of lists
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
+# make schemathesis SEED=1
+#            validates the OpenAPI document, and sends what it allows and what it forbids
+# make test-docs-page
+#            opens /docs/ in Chromium
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
 
@@ -14,6 +20,8 @@ PROFILE ?= release
 PREFIX ?= /usr/local
 BINARY ?= target/$(PROFILE)/audittrail
 SEEDS ?= 20000
+SEED ?= 20261124
+EXAMPLES ?= 100
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -21,7 +29,8 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint soak check-data install uninstall bench-export-memory FORCE
+.PHONY: run test lint bench-search soak check-data schemathesis test-docs-page install \
+	uninstall bench-export-memory FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -29,11 +38,17 @@ run:
 test:
 	tools/test-needs
 	$(CARGO) test --workspace --locked
+	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
+	tools/test-docs-page target/debug/audittrail
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+bench-search:
+	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
+	tools/bench-search $(BINARY) "$(EVENTS)"
 
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
@@ -41,6 +56,14 @@ soak:
 check-data:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
 	tools/check-data target/$(PROFILE)/audittrail $(FILES)
+
+schemathesis: $(BINARY)
+	tools/test-needs
+	tools/test-description $(BINARY) --seed $(SEED) --max-examples $(EXAMPLES)
+
+test-docs-page: $(BINARY)
+	tools/test-needs
+	tools/test-docs-page $(BINARY)
 
 # Not built where BINARY names one that was built elsewhere.
 target/$(PROFILE)/audittrail: FORCE

@@ -61,7 +61,7 @@ impl IntoParams for Filters {
                 ),
                 (
                     "__contains",
-                    text(),
+                    text().max_length(Some(256)),
                     "has this in it, upper or lower case alike",
                 ),
                 ("__prefix", text(), "begins with this"),

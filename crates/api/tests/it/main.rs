@@ -7,6 +7,7 @@
     reason = "a test ends where something is not as it should be, and brings its own tasks"
 )]
 
+mod description;
 mod events;
 mod exports;
 mod stream_walls;
