@@ -123,9 +123,36 @@ fn weaken(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the client takes gzip at all.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    weights(headers).gzip > 0.0
+}
+
 /// The coding that the client likes best, zstd where it likes both the same; none where it
-/// prefers the answer as it is. RFC 9110 section 12.5.3.
+/// prefers the answer as it is.
 fn negotiate(headers: &HeaderMap) -> Option<Coding> {
+    let Weights {
+        zstd,
+        gzip,
+        identity,
+    } = weights(headers);
+    let (coding, weight) = if zstd >= gzip {
+        (Coding::Zstd, zstd)
+    } else {
+        (Coding::Gzip, gzip)
+    };
+    (weight > 0.0 && weight >= identity).then_some(coding)
+}
+
+/// How much a client wants each coding, from 0 to 1.
+struct Weights {
+    zstd: f32,
+    gzip: f32,
+    identity: f32,
+}
+
+/// RFC 9110 section 12.5.3.
+fn weights(headers: &HeaderMap) -> Weights {
     let (mut gzip, mut zstd, mut any, mut identity) = (None, None, None, None);
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     for item in values
@@ -147,12 +174,12 @@ fn negotiate(headers: &HeaderMap) -> Option<Coding> {
         }
     }
     let [zstd, gzip] = [zstd, gzip].map(|weight| weight.or(any).unwrap_or(0.0));
-    let (coding, weight) = if zstd >= gzip {
-        (Coding::Zstd, zstd)
-    } else {
-        (Coding::Gzip, gzip)
-    };
-    (weight > 0.0 && weight >= identity.unwrap_or(0.0)).then_some(coding)
+    let identity = identity.unwrap_or(0.0);
+    Weights {
+        zstd,
+        gzip,
+        identity,
+    }
 }
 
 enum Encoder {

@@ -16,12 +16,14 @@ use crate::address::root;
 use crate::body::{Form, form};
 use crate::caller::Caller;
 use crate::intake::{Batch, Place, Rejected, listed, refusal};
+use crate::openapi::parameters::{RequestId, Sending};
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::receipt::{Receipt, of_batch};
 use crate::{Ack, Shared, State};
 
-const LONGEST_KEY: usize = 255;
+pub(crate) const LONGEST_KEY: usize = 255;
 
 /// What the request asks for beside its entries.
 struct Options {
@@ -74,6 +76,33 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
+/// Store entries
+///
+/// One entry, an array of them, or one a line: together, or not at all. An id that comes again
+/// with the same content gets the first receipt again.
+#[utoipa::path(
+    post, path = "/logs/create/", operation_id = "create", tag = "entries",
+    params(Sending, RequestId),
+    request_body(
+        description = "At most 32 MiB as it is sent, 128 MiB decompressed, and 10,000 entries. As \
+            `application/x-ndjson` one entry a line.",
+        content(
+            (schemas::NewEntries = "application/json"),
+            (String = "application/x-ndjson",
+                example = "{\"action\":\"door.open\"}\n{\"action\":\"door.close\"}\n")
+        )
+    ),
+    responses(
+        (status = 201, description = "Stored, as durable as `ack` asks.", body = schemas::Stored,
+            headers(("Location" = String, description = "The entry's URL; of one entry.")),
+            links(
+                ("get" = (operation_id = "get", parameters(("id" = "$response.body#/id")),
+                    description = "The entry that was stored."))
+            )),
+        (status = 202, description = "Taken; how far it got, `ack` says.", body = schemas::Accepted,
+            headers(("Location" = String, description = "The entry's URL; of one entry.")))
+    )
+)]
 pub(crate) async fn create(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,

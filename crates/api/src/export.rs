@@ -21,6 +21,8 @@ use futures_util::stream;
 use crate::caller::{Caller, access};
 use crate::intake::{Committed, RESERVED};
 use crate::list::accepts;
+use crate::openapi::parameters::{Exporting, Filters, RequestId};
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::{parse, write_result};
@@ -33,21 +35,22 @@ const PART_BYTES: usize = 1 << 20;
 const FEWEST: u64 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Json,
     Lines,
     Csv,
 }
 
+/// The default first.
+pub(crate) const FORMATS: [Format; 3] = [Format::Json, Format::Lines, Format::Csv];
+
 impl Format {
     fn parse(name: &str) -> Option<Self> {
-        [Self::Json, Self::Lines, Self::Csv]
-            .into_iter()
-            .find(|format| format.name() == name)
+        FORMATS.into_iter().find(|format| format.name() == name)
     }
 
     /// The value of the parameter, also the extension of the file.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Lines => "ndjson",
@@ -74,6 +77,27 @@ impl Format {
     }
 }
 
+/// Export entries
+///
+/// All that the filter selects, in the order of the index, each verified, streamed. Covers the log
+/// as it is at the start, and is recorded in the log. An export that breaks off ends without a
+/// last chunk.
+#[utoipa::path(
+    get, path = "/logs/export/", operation_id = "export", tag = "entries",
+    params(Filters, Exporting, RequestId),
+    responses((
+        status = 200, description = "The entries.",
+        content(
+            (Vec<schemas::Entry> = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv")
+        ),
+        headers(
+            ("X-AuditTrail-Tree-Size" = u64, description = "So many entries the log had."),
+            ("Content-Disposition" = String, description = "Names a file.")
+        )
+    ))
+)]
 pub(crate) async fn export(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,

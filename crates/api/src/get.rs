@@ -9,12 +9,25 @@ use uuid::Uuid;
 
 use crate::caller::{Caller, access};
 use crate::metering::record_read;
+use crate::openapi::parameters::RequestId;
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::{parse, write_result};
 use crate::{Shared, State};
 
-/// 404 also for an entry that the caller may not see, so that ids tell nothing.
+/// One entry
+///
+/// Verified, with its index. 404 also for an entry that the caller may not see, so that ids tell
+/// nothing.
+#[utoipa::path(
+    get, path = "/logs/{id}/", operation_id = "get", tag = "entries",
+    params(
+        ("id" = String, Path, format = "uuid", description = "The entry's id."),
+        RequestId
+    ),
+    responses((status = 200, description = "The entry.", body = schemas::Entry))
+)]
 pub(crate) async fn get(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,

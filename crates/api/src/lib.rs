@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod compression;
 mod create;
+mod docs_page;
 mod encoding;
 mod entrance;
 mod export;
@@ -17,6 +18,7 @@ mod intake;
 mod leftover;
 mod list;
 mod metering;
+mod openapi;
 mod parameters;
 mod problem;
 mod proof;
@@ -25,6 +27,7 @@ mod receipt;
 mod render;
 mod render_csv;
 mod request_id;
+mod routes;
 mod settings;
 mod stream;
 
@@ -34,7 +37,6 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 
 pub use address::Peer;
@@ -54,6 +56,9 @@ struct Shared {
     streams: stream::Streams,
     /// None without a limit.
     rates: Option<rate::Rates>,
+    /// The interface as OpenAPI.
+    document: openapi::Fixed,
+    page: docs_page::Page,
 }
 
 type State = Arc<Shared>;
@@ -64,25 +69,16 @@ pub fn router(api: Api) -> Router {
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
         streams: stream::Streams::new(api.settings.streams),
+        document: openapi::written(&api.settings),
+        page: docs_page::Page::new(),
         api,
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
     });
-    let router = Router::new();
-    let router = both(router, "/logs/create", || post(create::create));
-    let router = both(router, "/logs", || post(create::create));
-    let router = both(router, "/logs/list", || get(list::list));
-    let router = both(router, "/logs/export", || get(export::export));
-    let router = both(router, "/logs/stream", || get(stream::stream));
-    let router = both(router, "/logs/{id}", || get(get::get));
-    let router = both(router, "/health/live", || get(health::live));
-    let mut router = both(router, "/health/ready", || get(health::ready));
+    let mut router = routes::all();
     if !base_path.is_empty() {
-        // Health checks of a container need not know how the world sees it.
-        let health = both(Router::new(), "/health/live", || get(health::live));
-        let health = both(health, "/health/ready", || get(health::ready));
         let router_within = router.method_not_allowed_fallback(no_such_method);
-        router = health.nest(&base_path, router_within);
+        router = routes::at_root().nest(&base_path, router_within);
     }
     router
         .fallback(no_such_path)
@@ -92,16 +88,6 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn_with_state(shared, request_id::with_request_id))
         .layer(from_fn(compression::compress))
         .layer(from_fn(leftover::discard))
-}
-
-fn both(
-    router: Router<State>,
-    path: &str,
-    handler: impl Fn() -> MethodRouter<State>,
-) -> Router<State> {
-    router
-        .route(path, handler())
-        .route(&format!("{path}/"), handler())
 }
 
 async fn no_such_path() -> Problem {

@@ -12,14 +12,16 @@ use axum::response::{IntoResponse, Response};
 use crate::address::Client;
 use crate::caller::{Caller, access};
 use crate::metering::record_failures;
+use crate::openapi::parameters::{Filters, Paging, RequestId};
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::write_result;
 use crate::{Shared, State};
 
-const PAGE_SIZE: usize = 20;
+pub(crate) const PAGE_SIZE: usize = 20;
 /// `page` reaches so many results; a cursor reaches all.
-const BY_PAGE: usize = 10_000;
+pub(crate) const BY_PAGE: usize = 10_000;
 /// So many entries are read at once.
 const CHUNK: usize = 32;
 
@@ -31,6 +33,15 @@ struct Asked {
     repeated: Parameters,
 }
 
+/// A page of entries
+///
+/// Those that the filter selects and the caller may see, each verified. All parameters that are
+/// given must hold; an unknown one is refused.
+#[utoipa::path(
+    get, path = "/logs/list/", operation_id = "list", tag = "entries",
+    params(Filters, Paging, RequestId),
+    responses((status = 200, description = "A page.", body = schemas::List))
+)]
 pub(crate) async fn list(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 /// An answer lists so many errors at most.
-const ERRORS_LISTED: usize = 100;
+pub(crate) const ERRORS_LISTED: usize = 100;
 
 macro_rules! slugs {
     ($($name:ident $slug:literal $status:ident $title:literal)*) => {
@@ -20,7 +20,6 @@ macro_rules! slugs {
         pub(crate) enum Slug { $($name,)* }
 
         impl Slug {
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
 
             pub(crate) fn as_str(self) -> &'static str {

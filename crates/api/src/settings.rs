@@ -89,6 +89,8 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<IpBlock>,
     /// How often a caller may ask; none for no limit.
     pub rate: Option<Rate>,
+    /// Whether the server's metrics are at `/metrics` beside the API.
+    pub serves_metrics: bool,
     /// The largest request body, as it is sent.
     pub body_bytes: usize,
     /// The largest request body after decompression.
@@ -123,6 +125,7 @@ impl Default for ApiSettings {
             base_path: String::new(),
             trusted_proxies: Vec::new(),
             rate: None,
+            serves_metrics: false,
             body_bytes: 32 << 20,
             decoded_bytes: 128 << 20,
             body_stall: Duration::from_secs(10),

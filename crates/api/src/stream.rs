@@ -20,6 +20,7 @@ use futures_util::stream;
 
 use crate::caller::{Caller, access, token};
 use crate::list::accepts;
+use crate::openapi::parameters::{Filters, RequestId, Resuming};
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::parse;
@@ -38,6 +39,18 @@ const PARAMETER: &str = "last_event_id";
 /// A client waits so long before it connects again.
 const RETRY_MS: u32 = 1_000;
 
+/// What a filter selects, as it is committed.
+///
+/// Server-sent events: `id` is the index of an entry, `data` the entry as in lists. It does not
+/// end by itself.
+#[utoipa::path(
+    get, path = "/logs/stream/", operation_id = "stream", tag = "entries",
+    params(Filters, Resuming, RequestId),
+    responses((
+        status = 200, description = "Events, as entries are committed.",
+        content((String = "text/event-stream"))
+    ))
+)]
 pub(crate) async fn stream(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,

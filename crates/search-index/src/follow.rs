@@ -2,16 +2,19 @@
 //! in it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
+use tantivy::directory::error::OpenReadError;
 use tantivy::index::SegmentId;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::{Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta};
+use tantivy::{
+    Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta, TantivyError,
+};
 
 use crate::error::IndexError;
 use crate::index::{SearchIndex, Source, State, mmap};
@@ -20,6 +23,9 @@ use crate::page::Segments;
 use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
 use crate::segment::Segment;
 use crate::tail::{TailEntry, id_of};
+
+/// The name of a file that is there while the index is being opened.
+const OPENING: &str = "opening";
 
 /// What a commit says of itself.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -119,6 +125,7 @@ impl Files {
         let Some(payload) = index.load_metas()?.payload else {
             return Ok(Vec::new());
         };
+        let opening = self.begin_opening(&index)?;
         let position = Position::read(&payload)?;
         if position.origin != self.origin || position.entries > size {
             return Err(IndexError::Damaged("it belongs to another log".to_owned()));
@@ -138,7 +145,30 @@ impl Files {
                 ));
             }
         }
+        if let Some(opening) = opening {
+            std::fs::remove_file(opening)?;
+        }
         Ok(segments)
+    }
+
+    /// A length that was changed can make the library ask for more memory than there is, which
+    /// ends the process. A file is there while the index is opened: who finds it checks the
+    /// files before opening them again.
+    fn begin_opening(&self, index: &Index) -> Result<Option<PathBuf>, IndexError> {
+        let Some(path) = &self.path else {
+            return Ok(None);
+        };
+        let opening = path.join(OPENING);
+        let died = opening.try_exists()?;
+        if !died {
+            std::fs::File::create(&opening)?;
+        }
+        // The files that hold the documents themselves, of which there is nothing here, are
+        // small and the ones in which nearly every byte is a length.
+        check(index, |_, path| {
+            died || path.extension().is_some_and(|found| found == "store")
+        })?;
+        Ok(Some(opening))
     }
 
     /// Removes everything.
@@ -159,11 +189,32 @@ impl Files {
             }
         }
     }
+}
 
-    /// The names of files whose checksum does not hold. Reads all of them.
-    fn bad_checksums(&self) -> Result<Vec<PathBuf>, IndexError> {
-        Ok(self.index()?.validate_checksum()?.into_iter().collect())
+/// Reads files of segments whole and compares their checksums. Goes by what the index says it
+/// consists of: the library's own check goes by its list of files, which can be lost.
+fn check(index: &Index, wanted: impl Fn(SegmentId, &Path) -> bool) -> Result<(), IndexError> {
+    let mut metas = index.load_metas()?;
+    for segment in std::mem::take(&mut metas.segments) {
+        let id = segment.id();
+        metas.segments = vec![segment];
+        for path in metas.list_segment_files() {
+            if !wanted(id, &path) {
+                continue;
+            }
+            match index.directory().validate_checksum(&path) {
+                // A part that this segment does not have, or one that a merge removed meanwhile.
+                Ok(true) | Err(OpenReadError::FileDoesNotExist(_)) => {}
+                Ok(false) => {
+                    let name = path.display();
+                    let why = format!("the checksum of {name} does not hold");
+                    return Err(IndexError::Damaged(why));
+                }
+                Err(error) => return Err(TantivyError::from(error).into()),
+            }
+        }
     }
+    Ok(())
 }
 
 fn reader(index: &Index) -> Result<IndexReader, IndexError> {
@@ -239,25 +290,7 @@ impl SearchIndex {
     /// # Errors
     /// If a checksum does not hold, or the files cannot be read.
     pub fn check_files(&self) -> Result<(), IndexError> {
-        self.guarded(|| {
-            let bad = self.files.bad_checksums()?;
-            match bad.first() {
-                // A file that a merge removed meanwhile is no damage.
-                Some(name)
-                    if self
-                        .files
-                        .path
-                        .as_ref()
-                        .is_some_and(|at| at.join(name).exists()) =>
-                {
-                    Err(IndexError::Damaged(format!(
-                        "the checksum of {} does not hold",
-                        name.display()
-                    )))
-                }
-                _ => Ok(()),
-            }
-        })
+        self.guarded(|| check(&self.files.index()?, |_, _| true))
     }
 
     fn start_anew(&self, writing: &mut Writing, why: &str) -> Result<(), IndexError> {
@@ -451,6 +484,8 @@ impl SearchIndex {
                 .iter()
                 .map(|segment| segment.id())
                 .collect();
+            // What is wrong in them would get a good checksum.
+            check(open.writer.index(), |id, _| ids.contains(&id))?;
             open.merge = Some(open.writer.merge(&ids));
         }
         Ok(())

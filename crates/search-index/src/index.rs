@@ -18,7 +18,7 @@ use crate::error::IndexError;
 use crate::follow::{Files, Writing};
 use crate::page::Segments;
 use crate::plan::Plan;
-use crate::tail::{Tail, TailEntry, id_of};
+use crate::tail::{Tail, TailEntry};
 
 /// The log that an index is made from.
 pub trait Source {
@@ -172,7 +172,7 @@ impl SearchIndex {
                     index,
                     record: Ok(entry.record.clone()),
                 };
-                TailEntry::new(entry.id, stored)
+                TailEntry::sound(entry.id, stored)
             })
             .collect();
         let mut state = self.write_state();
@@ -206,7 +206,7 @@ impl SearchIndex {
         while tail.end() < size {
             let scanned = source.scan(tail.end()..size);
             for stored in scanned.map_err(IndexError::io("the log cannot be read"))? {
-                tail.push(TailEntry::new(id_of(&stored, source), stored));
+                tail.push(TailEntry::read(stored, source));
             }
             if tail.bytes() > self.options.tail_bytes / 2 {
                 return Ok(false);
@@ -259,16 +259,19 @@ impl SearchIndex {
         let plan = Plan::new(&query.filter, &query.access, &self.files.fields);
         let damaged: std::collections::BTreeSet<u64> = segments.damaged(&(0..query.size)).collect();
         let apart = |index: u64| query.failed.contains_key(&index) || damaged.contains(&index);
+        let window = query.filter.index;
+        let start = window.from.unwrap_or(0).max(segments.end());
+        let end = window
+            .to
+            .map_or(query.size, |to| to.saturating_add(1).min(query.size));
+        let in_tail = start..end.max(start);
         let mut collector = if query.filter.failed {
-            Collector::new(query)
+            let mut collector = Collector::new(query);
+            tail.offer_unreadable(in_tail, &apart, &mut collector);
+            collector
         } else {
             let mut collector = self.guarded(|| segments.select(query, &plan, &apart))?;
-            let window = query.filter.index;
-            let start = window.from.unwrap_or(0).max(segments.end());
-            let end = window
-                .to
-                .map_or(query.size, |to| to.saturating_add(1).min(query.size));
-            tail.offer(start..end.max(start), &apart, &mut collector);
+            tail.offer(in_tail, &apart, &mut collector);
             collector
         };
         let failed = query.failed.range(..query.size).map(|(index, _)| *index);

@@ -135,9 +135,7 @@ impl Segments {
         if plan.takes_all() && all > FEW {
             let apart = self.apart_in(&search.indices, apart, query);
             collector.count(all - apart);
-        } else if search.offer_all(&mut collector, enough)? {
-            return Ok(collector);
-        } else if query.count == CountMode::Exact {
+        } else if search.offer_all(&mut collector, enough)? || query.count == CountMode::Exact {
             return Ok(collector);
         } else {
             collector = Collector::new(query);
@@ -249,8 +247,11 @@ impl Search<'_, '_> {
                 continue;
             };
             if self.indices.contains(&key.index) && !(self.apart)(key.index) {
-                plan.for_each(docs, &mut |_| {
-                    collector.set_passed();
+                plan.for_each(docs, &mut |doc| {
+                    // A key need not be that of an entry.
+                    if self.key(segment, doc) == key {
+                        collector.set_passed();
+                    }
                     false
                 })?;
             }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{grams, terms};
 
 /// Another number means that the index was made by other rules and has to be made anew.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIMESTAMP: &str = "timestamp";
@@ -59,7 +59,7 @@ pub(crate) fn tokenizers() -> TokenizerManager {
     manager
 }
 
-/// The document of one entry. What cannot be read gets its id, a term that says so, and the
+/// The document of one entry. What cannot be read gets its id if it is known, a term that says so, and the
 /// least times.
 pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDocument {
     let mut document = TantivyDocument::default();
@@ -83,7 +83,9 @@ pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDoc
         }
         None => {
             document.add_bytes(fields.terms, &terms::damaged());
-            document.add_bytes(fields.terms, &terms::id(&id));
+            if !id.is_nil() {
+                document.add_bytes(fields.terms, &terms::id(&id));
+            }
             (i64::MIN, i64::MIN)
         }
     };

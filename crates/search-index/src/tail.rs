@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use audittrail_entry::{Entry, OpenPart};
 use audittrail_store::{Collector, Stored};
 use uuid::Uuid;
 
 use crate::index::Source;
-use crate::terms;
 
 /// So many entries share one allocation that a reader holds on to.
 const CHUNK: usize = 256;
@@ -18,11 +18,29 @@ const CHUNK: usize = 256;
 pub(crate) struct TailEntry {
     pub(crate) id: Uuid,
     pub(crate) stored: Stored,
+    unreadable: bool,
     bytes: usize,
 }
 
 impl TailEntry {
-    pub(crate) fn new(id: Uuid, stored: Stored) -> Self {
+    /// One that was just made.
+    pub(crate) fn sound(id: Uuid, stored: Stored) -> Self {
+        Self::new(id, stored, false)
+    }
+
+    /// One that was read from the log.
+    pub(crate) fn read(stored: Stored, source: &dyn Source) -> Self {
+        let entry = stored.record.as_ref().ok().and_then(|record| {
+            let sealed = record.sealed.as_ref().map(|sealed| sealed.bytes.as_slice());
+            Entry::parse(&record.leaf, sealed).ok()
+        });
+        match entry.map(|entry| entry.open.id) {
+            Some(id) => Self::new(id, stored, false),
+            None => Self::new(id_of(&stored, source), stored, true),
+        }
+    }
+
+    fn new(id: Uuid, stored: Stored, unreadable: bool) -> Self {
         // Two vectors, a place in a chunk and one in the table of ids, about.
         const OWN: usize = 256;
         let bytes = match &stored.record {
@@ -35,6 +53,7 @@ impl TailEntry {
         Self {
             id,
             stored,
+            unreadable,
             bytes: bytes + OWN,
         }
     }
@@ -93,8 +112,11 @@ impl Tail {
     /// Adds the next entry.
     pub(crate) fn push(&mut self, entry: TailEntry) {
         self.bytes += entry.bytes;
-        // Of two entries with the same id the first is the one that counts.
-        self.ids.entry(entry.id).or_insert(self.end);
+        // Of two entries with the same id the first is the one that counts. The nil UUID is that
+        // of entries whose id nobody knows.
+        if !entry.id.is_nil() {
+            self.ids.entry(entry.id).or_insert(self.end);
+        }
         let room = self
             .chunks
             .back()
@@ -154,6 +176,20 @@ impl TailView {
         })
     }
 
+    /// Offers what cannot be read in a range, but for what is of `apart`.
+    pub(crate) fn offer_unreadable(
+        &self,
+        range: Range<u64>,
+        apart: &dyn Fn(u64) -> bool,
+        collector: &mut Collector<'_>,
+    ) {
+        for entry in self.entries(range) {
+            if entry.unreadable && !apart(entry.stored.index) {
+                collector.offer(&entry.stored);
+            }
+        }
+    }
+
     /// Offers the entries of a range, but for those of `apart`.
     pub(crate) fn offer(
         &self,
@@ -171,8 +207,11 @@ impl TailView {
 
 /// The id of an entry, the nil UUID if nobody knows it.
 pub(crate) fn id_of(stored: &Stored, source: &dyn Source) -> Uuid {
-    match &stored.record {
-        Ok(record) => terms::id_of(&record.leaf),
-        Err(_) => source.id_of_damaged(stored.index).unwrap_or_default(),
-    }
+    let written = match &stored.record {
+        Ok(record) => OpenPart::parse(&record.leaf).ok().map(|open| open.id),
+        Err(_) => None,
+    };
+    written
+        .or_else(|| source.id_of_damaged(stored.index))
+        .unwrap_or_default()
 }

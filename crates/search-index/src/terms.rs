@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
+use audittrail_entry::Entry;
 use audittrail_entry::json::Value;
-use audittrail_entry::{Entry, OpenPart};
 use audittrail_store::details::{DetailsPath, Written, literal};
 use audittrail_store::text::words;
 use audittrail_store::{IpBlock, Member, searched_strings};
@@ -135,6 +135,10 @@ struct PathTerm {
 impl PathTerm {
     fn enter(&mut self, name: &str) -> usize {
         let before = self.bytes.len();
+        if name.is_empty() {
+            // Two ends in a row would be taken for the end of the path.
+            self.bytes.extend([1, 3]);
+        }
         for byte in name.bytes() {
             match byte {
                 // 0 ends a name; 1 escapes it and itself.
@@ -231,7 +235,42 @@ fn walk(value: &Value<'_>, path: &mut PathTerm, each: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// The id of a leaf; the nil UUID where it cannot be read.
-pub(crate) fn id_of(leaf: &[u8]) -> Uuid {
-    OpenPart::parse(leaf).map_or(Uuid::nil(), |open| open.id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(names: &[&str]) -> PathTerm {
+        let mut path = PathTerm::default();
+        for name in names {
+            path.enter(name);
+        }
+        path
+    }
+
+    #[test]
+    fn no_path_with_a_value_is_another() {
+        let all: &[(&[&str], &str)] = &[
+            (&["a"], "X\0\0sV"),
+            (&["a", "", "sX"], "V"),
+            (&["a", "", "sX", ""], "V"),
+            (&["a", ""], "V"),
+            (&["a\0", "sX"], "V"),
+            (&["a\u{1}\u{3}"], "V"),
+            (&["a", "\u{1}\u{3}"], "V"),
+            (&["", "a"], "V"),
+            (&["a"], "V"),
+        ];
+        let mut terms: Vec<Vec<u8>> = Vec::new();
+        for (names, value) in all {
+            terms.extend([true, false].map(|is_text| path(names).scalar(is_text, value)));
+        }
+        let mut different = terms.clone();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len(), terms.len());
+        let mut exists: Vec<_> = all.iter().map(|(names, _)| path(names).exists()).collect();
+        exists.sort();
+        exists.dedup();
+        assert_eq!(exists.len(), all.len() - 1, "one path is there twice");
+    }
 }

@@ -55,8 +55,12 @@ pub struct Written {
 impl Written {
     /// Reads `admin`, `5`, `5.0` (the number 5, too), `true`, `null`.
     pub fn new(text: &str) -> Self {
+        // JSON has blanks around values; what is so written has none.
+        let blank =
+            text.starts_with([' ', '\t', '\n', '\r']) || text.ends_with([' ', '\t', '\n', '\r']);
         let literal = parse_written(text.as_bytes(), 1)
             .ok()
+            .filter(|_| !blank)
             .and_then(|value| literal(&value).map(str::to_owned));
         Self {
             text: text.to_owned(),

@@ -31,6 +31,8 @@ const BOUNDS: [&str; 6] = [
 const DETAILS: &str = "details.";
 /// The most words that one query looks for.
 const MAX_WORDS: usize = 100;
+/// The longest text, in characters, that is looked for within another.
+const MAX_PART: usize = 256;
 const EXISTS: &str = "__exists";
 
 impl Filter {
@@ -83,7 +85,7 @@ impl Filter {
             let test = match suffix {
                 "" => Test::Equals(one_value(member, value)?),
                 "__in" => Test::In(values(member, value)?),
-                "__contains" => Test::Contains(fold(&one_value(member, value)?).into_owned()),
+                "__contains" => Test::Contains(part(value)?),
                 "__prefix" => Test::StartsWith(one_value(member, value)?),
                 _ => Test::NotIn(values(member, value)?),
             };
@@ -198,6 +200,19 @@ fn searched(value: &str) -> Result<Vec<String>, String> {
         return Err(format!("has more than {MAX_WORDS} words; give fewer"));
     }
     Ok(wanted)
+}
+
+/// A folded part of a text.
+fn part(value: &str) -> Result<String, String> {
+    if value.is_empty() {
+        return Err("is empty; give the part to look for".to_owned());
+    }
+    if value.chars().nth(MAX_PART).is_some() {
+        return Err(format!(
+            "has more than {MAX_PART} characters; give a shorter part"
+        ));
+    }
+    Ok(fold(value).into_owned())
 }
 
 fn one_value(member: Member, value: &str) -> Result<String, String> {

@@ -16,21 +16,36 @@ use crate::support::START;
 const SEGMENT_BYTES: u64 = 64 << 10;
 
 /// Small, so that what the suite looks for lies in many segments of the index and in memory.
-const INDEX: IndexOptions = IndexOptions {
+const SMALL: IndexOptions = IndexOptions {
     step_entries: 97,
     tail_entries: 150,
     tail_bytes: 256 << 20,
     writer_bytes: 15_000_000,
 };
 
-fn open(disk: Arc<dyn Disk>, path: &Path) -> Arc<dyn Store> {
+/// For logs of many entries, which would have a thousand segments otherwise.
+const LARGE: IndexOptions = IndexOptions {
+    step_entries: 8_000,
+    tail_entries: 10_000,
+    ..SMALL
+};
+
+fn options_for(entries: usize) -> IndexOptions {
+    if entries < conformance::LARGE {
+        SMALL
+    } else {
+        LARGE
+    }
+}
+
+fn open(disk: Arc<dyn Disk>, path: &Path, index: IndexOptions) -> Arc<dyn Store> {
     let identity = Identity {
         origin: ORIGIN.to_owned(),
         keys: vec![conformance::signer().verifier()],
     };
     let options = Options {
         segment_bytes: SEGMENT_BYTES,
-        index: INDEX,
+        index,
     };
     let directory = DataDirectory::open(disk, path).unwrap();
     let (store, report) =
@@ -47,9 +62,9 @@ fn open(disk: Arc<dyn Disk>, path: &Path) -> Arc<dyn Store> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_simulated_disk() {
     let seed = AtomicU64::new(0);
-    conformance::run(async || {
+    conformance::run(async |entries| {
         let disk = SimulatedDisk::new(seed.fetch_add(1, Ordering::Relaxed));
-        open(Arc::new(disk), Path::new("/data"))
+        open(Arc::new(disk), Path::new("/data"), options_for(entries))
     })
     .await;
 }
@@ -58,9 +73,10 @@ async fn on_a_simulated_disk() {
 async fn on_the_real_disk() {
     let parent = tempfile::tempdir().unwrap();
     let count = AtomicU64::new(0);
-    conformance::run(async || {
+    conformance::run(async |entries| {
         let name = count.fetch_add(1, Ordering::Relaxed).to_string();
-        open(Arc::new(RealDisk), &parent.path().join(name))
+        let path = parent.path().join(name);
+        open(Arc::new(RealDisk), &path, options_for(entries))
     })
     .await;
 }
@@ -82,7 +98,12 @@ async fn live_several_times(disk: impl Fn() -> Arc<dyn Disk>, path: &Path) {
     .iter()
     .enumerate()
     {
-        let store = open(disk(), path);
+        let index = if log.size() < 40_000 && batches.iter().all(|size| *size < 10_000) {
+            SMALL
+        } else {
+            LARGE
+        };
+        let store = open(disk(), path, index);
         log.check(&store).await;
         // The first act after a start, as the sequencer's.
         log.keep_checkpoint(&store).await;
@@ -101,7 +122,7 @@ async fn live_several_times(disk: impl Fn() -> Arc<dyn Disk>, path: &Path) {
             log.commit(&store, vec![generator.entry()]).await;
         }
     }
-    let store = open(disk(), path);
+    let store = open(disk(), path, LARGE);
     log.check(&store).await;
     assert_eq!(log.levels.len(), 3, "the log reaches level 16");
 }

@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use audittrail_entry::json::Value;
 use audittrail_entry::{
     Limits, NewEntry, Outcome, Record, SealWith, SigningKey, Submitter, Timestamp,
 };
 use uuid::Uuid;
+
+use super::vocabulary;
 
 /// The name of the log that the suite writes.
 pub const ORIGIN: &str = "log.example/conformance";
@@ -16,23 +17,49 @@ pub const ORIGIN: &str = "log.example/conformance";
 pub const START: Timestamp = Timestamp::from_nanos(1_767_225_600_000_000_000);
 const KEY: &[u8] = b"the key that signs what the suite of stores writes";
 
-pub(super) const ACTIONS: [&str; 5] = [
+pub(super) const ACTIONS: [&str; 12] = [
     "user.login",
     "user.logout",
+    "user",
+    "User.Login",
     "document.read",
+    "document.readers",
     "a,b\\c",
     "größe.ändern",
+    "ΣΑΣ.Σας",
+    "aaaa",
+    "登録.削除",
+    "x",
 ];
 pub(super) const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 pub(super) const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "success"];
-pub(super) const RESOURCES: [&str; 4] = ["doc/1", "doc/2", "doc/10", "größe, \"quoted\""];
-pub(super) const ADDRESSES: [&str; 6] = [
+pub(super) const RESOURCES: [&str; 15] = [
+    "doc/1",
+    "doc/2",
+    "doc/10",
+    "Doc/1",
+    "größe, \"quoted\"",
+    "GRÖSSE, größe",
+    "aaa",
+    "aaaa aab",
+    "abcabcabd",
+    "arn:aws:s3:::Reports/2026/Q1-final.pdf",
+    "İstanbul/ıssız",
+    "報告書/東京/2026",
+    "ab",
+    "a",
+    "ȺȾ-ⱥⱦ",
+];
+pub(super) const ADDRESSES: [&str; 9] = [
     "192.0.2.1",
     "192.0.2.130",
+    "192.0.3.1",
     "198.51.100.7",
+    "255.255.255.255",
     "2001:db8::1",
     "2001:db8:1::1",
     "::1",
+    "::",
 ];
 pub(super) const OUTCOMES: [Outcome; 4] = [
     Outcome::Success,
@@ -139,7 +166,11 @@ impl Generator {
             _ => Some(START.nanos() + numbers.below(1_000_000_000) as i64),
         };
         let details = match numbers.below(3) {
-            0 => Some("x".repeat(numbers.below(400) as usize)),
+            0 => Some(format!(
+                r#"{{"filler":"{}"}}"#,
+                "x".repeat(numbers.below(400) as usize)
+            )),
+            1 => Some(vocabulary::details(numbers)),
             _ => None,
         };
         let address: Option<IpAddr> = numbers.maybe(&ADDRESSES).map(|text| {
@@ -154,8 +185,7 @@ impl Generator {
             outcome: numbers.maybe(&OUTCOMES),
             source_ip: address,
             tenant: numbers.maybe(&TENANTS).map(Cow::from),
-            details: details
-                .map(|filler| Value::Object(vec![("filler".into(), Value::String(filler.into()))])),
+            details: details.as_deref().map(vocabulary::value_of),
             id: None,
         };
         self.seal(&entry, received_at)

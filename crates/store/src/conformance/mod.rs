@@ -17,7 +17,9 @@ mod generate;
 mod log;
 mod queries;
 mod reading;
+mod searches;
 mod searching;
+mod vocabulary;
 mod writing;
 
 use std::sync::Arc;
@@ -25,11 +27,14 @@ use std::sync::Arc;
 pub use concurrent::readers_beside_a_committer;
 pub use generate::{Generator, Numbers, ORIGIN, START, signing_key};
 pub use log::{Log, signer};
+pub use queries::{ORDERS, check_page, entries_of, query, whole, whole_of};
 pub use reading::{
     every_level_of_a_large_tree, finding, hashes_out_of_bounds, records_as_asked, scanning,
 };
+pub use searches::{Topic, both, question};
 pub use searching::{
     access_is_a_wall, arbitrary_starts, pages_forwards_and_backwards, pages_of_a_log_that_grows,
+    what_entries_hold,
 };
 pub use writing::{
     an_empty_log, batches_that_lead_nowhere, checkpoints_only_grow, commits_are_visible_at_once,
@@ -38,23 +43,28 @@ pub use writing::{
 
 use crate::Store;
 
-/// Every property, each on a new empty store of `make`.
+/// So many entries have the largest log of the suite, or a few more.
+pub const LARGE: usize = 100_000;
+
+/// Every property, each on a new empty store of `make`, which is told about how many entries
+/// the property commits: few thousand, or [`LARGE`].
 ///
 /// Call it on a runtime of several threads: one property reads from many of them.
 pub async fn run<F, Fut>(make: F)
 where
-    F: Fn() -> Fut,
+    F: Fn(usize) -> Fut,
     Fut: Future<Output = Arc<dyn Store>>,
 {
     macro_rules! each {
-        ($($property:ident),* $(,)?) => {
+        ($entries:expr, $($property:ident),* $(,)?) => {
             $(
                 tracing::info!(property = stringify!($property));
-                $property(make().await).await;
+                $property(make($entries).await).await;
             )*
         };
     }
     each!(
+        1_000,
         an_empty_log,
         commits_are_visible_at_once,
         one_of_two_leaders_loses,
@@ -66,9 +76,10 @@ where
         hashes_out_of_bounds,
         pages_forwards_and_backwards,
         arbitrary_starts,
+        what_entries_hold,
         pages_of_a_log_that_grows,
         access_is_a_wall,
         readers_beside_a_committer,
-        every_level_of_a_large_tree,
     );
+    each!(LARGE, every_level_of_a_large_tree);
 }

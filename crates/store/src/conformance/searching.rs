@@ -6,6 +6,7 @@ use std::sync::Arc;
 use audittrail_entry::Entry;
 
 use super::queries::{ORDERS, check_page, entries_of, query, whole};
+use super::searches::{Topic, both, question};
 use super::{Generator, Log};
 use crate::{Access, CountMode, Direction, Filter, Key, Order, Query, Start, Store};
 
@@ -21,6 +22,7 @@ async fn walk(store: &Arc<dyn Store>, log: &[Entry<'_>], first: &Query) -> Vec<K
     loop {
         let page = store.search(&query).await.unwrap();
         check_page(&query, &page, &whole);
+        assert_eq!(page.damaged, [], "nothing is damaged");
         forwards.extend(page.keys.iter().copied());
         let (true, Some(last)) = (page.after, page.keys.last()) else {
             break;
@@ -71,6 +73,46 @@ pub async fn pages_forwards_and_backwards(store: Arc<dyn Store>) {
             (query.order, query.limit, query.size) = (order, limit, log.len() as u64);
             assert_eq!(walk(&store, &log, &query).await.len(), 320);
         }
+    }
+}
+
+/// What entries hold, asked for in every way that there is: alone and with other conditions,
+/// in each order, every page of each, forwards and backwards.
+pub async fn what_entries_hold(store: Arc<dyn Store>) {
+    const EACH: u64 = 36;
+    let log = Log::fill(&store, 27, &BATCHES).await;
+    let log = entries_of(&log);
+    let mut numbers = Generator::new(28).numbers;
+    for topic in Topic::ALL {
+        let (mut found, mut selective) = (0, 0);
+        for round in 0..EACH {
+            let at = numbers.below(log.len() as u64) as usize;
+            let mut filter = question(&mut numbers, topic, &log[at]);
+            let others = numbers.below(3);
+            for _ in 0..others {
+                let other = numbers.pick(&Topic::ALL);
+                let about = match numbers.one_in(3) {
+                    true => numbers.below(log.len() as u64) as usize,
+                    false => at,
+                };
+                filter = both(filter, question(&mut numbers, other, &log[about]));
+            }
+            let mut query = query(&mut numbers, &log);
+            if round % 4 > 0 {
+                (query.access, query.size) = (Access::default(), log.len() as u64);
+                query.failed = Arc::default();
+            }
+            query.filter = filter;
+            query.order = ORDERS[(round / 2 % 4) as usize];
+            let matched = walk(&store, &log, &query).await.len();
+            found += u32::from(matched > 0);
+            selective += u32::from(matched > 0 && matched < log.len() / 2);
+        }
+        // The questions have to reach what they are there for.
+        assert!(
+            found > 12 && selective > 5,
+            "{topic:?}: {found}, {selective}"
+        );
     }
 }
 

@@ -228,7 +228,7 @@ impl Store for Broken {
 
 /// Whether a store that is wrong so passes the suite.
 fn passes(wrong: Wrong) -> bool {
-    let suite = conformance::run(async || {
+    let suite = conformance::run(async |_| {
         let inner = MemoryStore::new();
         Arc::new(Broken { inner, wrong }) as Arc<dyn Store>
     });

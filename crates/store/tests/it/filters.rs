@@ -1,5 +1,6 @@
 //! Filters as query parameters write them.
 
+use audittrail_store::details::{DetailsPath, DetailsTest, Written};
 use audittrail_store::{Filter, IpBlock, Member, Test, Window};
 
 fn read(parameters: &[(&str, &str)]) -> Result<Filter, Vec<(String, String)>> {
@@ -69,6 +70,197 @@ fn texts() {
             assert_eq!(errors.len(), 1);
             assert_eq!(errors[0].0, name, "{value}");
         }
+    }
+}
+
+#[test]
+fn parts_and_beginnings() {
+    for (member, name) in [
+        (Member::Action, "action__contains"),
+        (Member::Resource, "resource__contains"),
+    ] {
+        let folded = [
+            ("a", "a"),
+            ("Login", "login"),
+            ("a,b", "a,b"),
+            (r"a\b", r"a\b"),
+            (" ", " "),
+            ("%", "%"),
+            (".*", ".*"),
+            ("GRÖSSE", "grösse"),
+            ("Größe", "größe"),
+            ("ΣΑΣ", "σασ"),
+            ("İ", "i\u{307}"),
+            ("東京", "東京"),
+        ];
+        for (value, part) in folded {
+            let expected = [(member, Test::Contains(part.to_owned()))];
+            assert_eq!(one(name, value).texts, expected, "{name}={value}");
+        }
+        // Characters are counted as they were sent.
+        for c in ["x", "İ", "東"] {
+            assert!(read(&[(name, &c.repeat(256))]).is_ok());
+            let errors = read(&[(name, &c.repeat(257))]).unwrap_err();
+            assert!(errors[0].1.contains("256"), "{errors:?}");
+        }
+        let errors = read(&[(name, "")]).unwrap_err();
+        assert!(errors[0].1.contains("empty"), "{errors:?}");
+    }
+    for value in ["user.", "User", "a,b", r"\", "größe"] {
+        let expected = [(Member::Action, Test::StartsWith(value.to_owned()))];
+        assert_eq!(one("action__prefix", value).texts, expected);
+    }
+    for (name, value) in [
+        ("action__prefix", ""),
+        ("resource__prefix", "a"),
+        ("user_id__contains", "a"),
+        ("tenant__contains", "a"),
+        ("outcome__contains", "a"),
+        ("action__Contains", "a"),
+        ("action__startswith", "a"),
+    ] {
+        assert!(!Filter::takes(name) || value.is_empty(), "{name}");
+        assert!(read(&[(name, value)]).is_err(), "{name}={value}");
+    }
+}
+
+fn path(text: &str) -> DetailsPath {
+    DetailsPath::parse(text).unwrap_or_else(|| panic!("{text}"))
+}
+
+#[test]
+fn details() {
+    for (text, names) in [
+        ("user", &["user"][..]),
+        ("user.role", &["user", "role"]),
+        (r"a\.b", &["a.b"]),
+        (r"a\.b.c\\d", &["a.b", r"c\d"]),
+        (r"\\.a", &["\\", "a"]),
+        ("two words", &["two words"]),
+        ("größe.0", &["größe", "0"]),
+        ("nul\0", &["nul\0"]),
+        ("a__b", &["a__b"]),
+        ("__exists__", &["__exists__"]),
+    ] {
+        assert_eq!(path(text).names(), names, "{text}");
+        let expected = [(path(text), DetailsTest::Equals(Written::new("x")))];
+        assert_eq!(one(&format!("details.{text}"), "x").details, expected);
+        for (value, wanted) in [("true", true), ("false", false)] {
+            let filter = one(&format!("details.{text}__exists"), value);
+            assert_eq!(filter.details, [(path(text), DetailsTest::Exists(wanted))]);
+        }
+    }
+    for (name, value) in [
+        ("details.", "x"),
+        ("details..a", "x"),
+        ("details.a.", "x"),
+        ("details.a..b", "x"),
+        (r"details.a\", "x"),
+        (r"details.a\b", "x"),
+        ("details.__exists", "true"),
+        ("details.a.__exists", "true"),
+        ("details.a__exists", ""),
+        ("details.a__exists", "True"),
+        ("details.a__exists", "1"),
+        ("details", "x"),
+        ("Details.a", "x"),
+    ] {
+        let errors = read(&[(name, value)]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{name}={value}");
+        assert_eq!(errors[0].0, name);
+    }
+    // An empty text is a value like others.
+    assert_eq!(
+        one("details.a", "").details[0].1,
+        DetailsTest::Equals(Written::new(""))
+    );
+    // One path may be asked about in several ways.
+    let filter = read(&[
+        ("details.a", "x"),
+        ("details.a__exists", "true"),
+        ("details.b", "y"),
+    ]);
+    assert_eq!(filter.unwrap().details.len(), 3);
+}
+
+#[test]
+fn scalars_as_parameters_write_them() {
+    let literals = [
+        ("5", "5"),
+        ("5.0", "5"),
+        ("0.5e1", "5"),
+        ("1e3", "1000"),
+        ("-0", "0"),
+        ("-5", "-5"),
+        ("1e20", "100000000000000000000"),
+        ("100000000000000000000", "100000000000000000000"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("1e21", "1e+21"),
+        ("true", "true"),
+        ("false", "false"),
+        ("null", "null"),
+    ];
+    for (text, literal) in literals {
+        let written = Written::new(text);
+        assert_eq!(written.text, text);
+        assert_eq!(written.literal.as_deref(), Some(literal), "{text}");
+    }
+    for text in [
+        "",
+        " 5",
+        "5 ",
+        "\n5",
+        "05",
+        "+5",
+        ".5",
+        "5.",
+        "0x5",
+        "1e999",
+        "0.1000000000000000055",
+        "18446744073709551617",
+        "True",
+        "NULL",
+        "\"5\"",
+        "[]",
+        "[5]",
+        "{}",
+        "5,6",
+        "admin",
+        "NaN",
+    ] {
+        assert_eq!(Written::new(text).literal, None, "{text}");
+    }
+}
+
+#[test]
+fn words_to_look_for() {
+    for (text, words) in [
+        ("admin", &["admin"][..]),
+        ("Admin ADMIN", &["admin"]),
+        ("b a", &["a", "b"]),
+        ("user@example.com", &["com", "example", "user"]),
+        ("x_y", &["x", "y"]),
+        ("192.0.2.7", &["0", "192", "2", "7"]),
+        ("東京 tokyo", &["tokyo", "京", "東"]),
+        ("ab東cd", &["ab", "cd", "東"]),
+        ("ひカ", &["ひ", "カ"]),
+        ("한국어", &["한국어"]),
+        ("Größe", &["größe"]),
+        ("İz", &["i\u{307}z"]),
+        ("١٢٣", &["١٢٣"]),
+    ] {
+        assert_eq!(one("q", text).words, words, "{text}");
+    }
+    let many = |count: u32| -> String {
+        let all: Vec<String> = (0..count).map(|one| format!("w{one}")).collect();
+        all.join(" ")
+    };
+    assert_eq!(one("q", &many(100)).words.len(), 100);
+    assert!(read(&[("q", &many(101))]).is_err());
+    assert_eq!(one("q", &"w ".repeat(500)).words, ["w"]);
+    for text in ["", " ", "-", "...", "\u{301}", "\0"] {
+        let errors = read(&[("q", text)]).unwrap_err();
+        assert!(errors[0].1.contains("letters or digits"), "{text}");
     }
 }
 
@@ -199,6 +391,12 @@ fn names_that_are_filters() {
         "received_to",
         "index_from",
         "index_to",
+        "action__contains",
+        "resource__contains",
+        "action__prefix",
+        "details.a",
+        "details.a__exists",
+        "q",
     ];
     for name in takes {
         assert!(Filter::takes(name), "{name}");
@@ -244,6 +442,24 @@ fn equal_filters_have_one_text_and_others_another() {
         ],
         &[&[("end_time", "2026-11-23T08:30:00Z")]],
         &[&[("received_from", "2026-11-23T08:30:00Z")]],
+        &[&[("q", "a b")], &[("q", "B, a; b")]],
+        &[&[("q", "ab")]],
+        &[&[("q", "a")], &[("q", "A")]],
+        &[&[("action__contains", "a")], &[("action__contains", "A")]],
+        &[&[("resource__contains", "a")]],
+        &[&[("action__prefix", "a")]],
+        &[&[("action__prefix", "A")]],
+        &[&[("details.a", "b")]],
+        &[&[("details.a", "5")]],
+        &[&[("details.a__exists", "true")]],
+        &[&[("details.a__exists", "false")]],
+        &[&[("details.a.b", "c")]],
+        &[&[(r"details.a\.b", "c")]],
+        &[
+            &[("details.a", "b"), ("details.c", "d")],
+            &[("details.c", "d"), ("details.a", "b")],
+        ],
+        &[&[("details.a", r#"b" });details ["c"#)]],
         &[&[("verified", "false")]],
         &[&[("verified", "false"), ("action", "a")]],
     ];
