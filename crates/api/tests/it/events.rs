@@ -105,14 +105,28 @@ impl Events {
 
     /// The next entry; comments and positions are passed over.
     pub(crate) async fn entry(&mut self) -> Value {
-        loop {
-            let event = self.next().await.expect("an event");
-            if event.is_entry() {
-                assert_eq!(event.id, Some(event.index().to_string()));
-                return event.data;
+        let entry = self.until(|event| {
+            assert!(event.is_entry() || event.name.is_none(), "{event:?}");
+            event.is_entry()
+        });
+        let entry = entry.await;
+        assert_eq!(entry.id, Some(entry.index().to_string()));
+        entry.data
+    }
+
+    /// The next event that is as wanted, for which comments are no reason to wait longer.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let found = async {
+            loop {
+                let event = self.next().await.expect("an event");
+                if wanted(&event) {
+                    return event;
+                }
             }
-            assert_eq!(event.name, None, "{event:?}");
-        }
+        };
+        tokio::time::timeout(LONG, found)
+            .await
+            .expect("it did not come")
     }
 
     pub(crate) async fn entries(&mut self, count: usize) -> Vec<Value> {
@@ -125,12 +139,7 @@ impl Events {
 
     /// Waits for a comment.
     pub(crate) async fn comment(&mut self) -> Event {
-        loop {
-            let event = self.next().await.expect("an event");
-            if event.comment {
-                return event;
-            }
-        }
+        self.until(|event| event.comment).await
     }
 }
 

@@ -174,9 +174,11 @@ async fn a_stream_without_matches_gets_on() {
     for _ in 0..5 {
         served.post(&some(500)).await;
     }
-    while events.last_id != "2499" {
-        assert!(!events.next().await.unwrap().is_entry());
-    }
+    let there = |event: &Event| {
+        assert!(!event.is_entry());
+        event.id.as_deref() == Some("2499")
+    };
+    events.until(there).await;
     // A position is told once, after that the comment stands alone.
     assert_eq!(events.comment().await.id, None);
     served
@@ -272,12 +274,9 @@ async fn an_expired_token_ends_the_stream() {
     assert_eq!(indices(&busy.entries(2).await), [3, 4]);
     served.clock.advance(1);
     for events in [&mut idle, &mut busy] {
-        let end = loop {
-            let event = events.next().await.unwrap();
-            if event.name.as_deref() == Some("end") {
-                break event;
-            }
-        };
+        let end = events
+            .until(|event| event.name.as_deref() == Some("end"))
+            .await;
         assert_eq!(end.data["type"], "urn:audittrail:problem:unauthenticated");
         assert_eq!(end.data["status"], 401);
         let detail = end.data["detail"].as_str().unwrap();
@@ -447,8 +446,9 @@ async fn streams_have_a_bound() {
     }
     // A place is free again when the server has seen the connection end.
     open_streams.pop();
+    let token = token("reader 7", Role::Reader, None);
     let opened = async {
-        while ask(&served, "", &served.token, None).await.status() != 200 {
+        while ask(&served, "", &token, None).await.status() != 200 {
             tokio::task::yield_now().await;
         }
     };
