@@ -11,7 +11,8 @@ use crate::address::Client;
 use crate::problem::Problem;
 use crate::{KeysWanted, State};
 
-const NANOS: i64 = 1_000_000_000;
+/// Nanoseconds of a second.
+pub(crate) const NANOS: i64 = 1_000_000_000;
 
 /// The holder of a valid token.
 pub(crate) struct Caller(pub(crate) Principal);
@@ -58,7 +59,7 @@ async fn keys_were_fetched(keys_wanted: Option<&KeysWanted>) -> bool {
     }
 }
 
-fn token(headers: &HeaderMap) -> Result<&str, AuthError> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<&str, AuthError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthError::Missing)?;
     if values.next().is_some() {

@@ -297,7 +297,7 @@ impl Export {
     }
 }
 
-fn size_bytes(record: &Record) -> usize {
+pub(crate) fn size_bytes(record: &Record) -> usize {
     let sealed = record.sealed.as_ref();
     record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
 }

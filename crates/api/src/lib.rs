@@ -29,6 +29,7 @@ mod render_csv;
 mod request_id;
 mod routes;
 mod settings;
+mod stream;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub use entrance::Malformed;
 pub use metering::{describe_metrics, record_failures};
 pub use rate::Rate;
 pub use settings::{Ack, Api, ApiSettings, KeysWanted};
+pub use stream::Endless;
 
 use problem::{Problem, Slug};
 
@@ -51,6 +53,7 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    streams: stream::Streams,
     /// None without a limit.
     rates: Option<rate::Rates>,
     /// The interface as OpenAPI.
@@ -65,6 +68,7 @@ pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
+        streams: stream::Streams::new(api.settings.streams),
         document: openapi::written(&api.settings),
         page: docs_page::Page::new(),
         api,

@@ -17,6 +17,13 @@ pub fn describe_metrics() {
         "audittrail_entries_refused_total",
         "Entries refused because of what they hold"
     );
+    metrics::describe_gauge!("audittrail_streams", "Open streams");
+    metrics::describe_counter!(
+        "audittrail_stream_entries_total",
+        "Entries sent in streams, once for each stream"
+    );
+    metrics::gauge!("audittrail_streams").set(0.0);
+    metrics::counter!("audittrail_stream_entries_total").absolute(0);
     metrics::gauge!("audittrail_failed_entries").set(0.0);
     metrics::counter!("audittrail_verification_failures_total").absolute(0);
 }

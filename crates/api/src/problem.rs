@@ -55,6 +55,8 @@ slugs! {
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has a form that is not read here"
     KeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used for another entry"
     RateLimited "rate-limited" TOO_MANY_REQUESTS "Too many requests"
+    TooManyStreams "too-many-streams" TOO_MANY_REQUESTS "The caller has too many streams open"
+    StreamsFull "streams-full" SERVICE_UNAVAILABLE "Too many streams are open"
     IntakeFull "intake-full" SERVICE_UNAVAILABLE "The intake is full"
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The server cannot do this now"
     KeysUnavailable "keys-unavailable" SERVICE_UNAVAILABLE "The token cannot be checked now"
@@ -185,8 +187,8 @@ impl Problem {
         self
     }
 
-    /// The response. HTTP/1.1 and HTTP/2 alike, `instance` names the request.
-    pub(crate) fn render(&self, request_id: &str) -> Response {
+    /// The document, without what belongs to an answer of its own.
+    pub(crate) fn document(&self) -> Map<String, Value> {
         let mut document = Map::new();
         let slug = self.slug.as_str();
         document.insert(
@@ -196,15 +198,21 @@ impl Problem {
         document.insert("title".to_owned(), json!(self.slug.title()));
         document.insert("status".to_owned(), json!(self.slug.status().as_u16()));
         document.insert("detail".to_owned(), json!(self.detail));
-        document.insert(
-            "instance".to_owned(),
-            json!(format!("urn:audittrail:request:{request_id}")),
-        );
         if !self.errors.is_empty() {
             let errors = self.errors.iter().map(ErrorItem::to_json).collect();
             document.insert("errors".to_owned(), Value::Array(errors));
         }
         document.extend(self.members.clone());
+        document
+    }
+
+    /// The response. HTTP/1.1 and HTTP/2 alike, `instance` names the request.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let mut document = self.document();
+        document.insert(
+            "instance".to_owned(),
+            json!(format!("urn:audittrail:request:{request_id}")),
+        );
         let body = Body::from(Value::Object(document).to_string());
         let mut response = (self.slug.status(), body).into_response();
         let headers = response.headers_mut();

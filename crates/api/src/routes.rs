@@ -6,7 +6,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use crate::problem::Slug;
-use crate::{State, create, docs_page, export, get, health, list, openapi};
+use crate::{State, create, docs_page, export, get, health, list, openapi, stream};
 
 /// Whom an endpoint is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,18 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 IntakeFull,
                 Unavailable,
                 OutcomeUnknown,
+            ],
+        ),
+        Endpoint::new(
+            routes!(stream::stream),
+            READ,
+            &[
+                InvalidHeader,
+                InvalidParameter,
+                NotAcceptable,
+                StreamsFull,
+                TooManyStreams,
+                Unavailable,
             ],
         ),
         Endpoint::new(

@@ -68,6 +68,10 @@ pub struct Api {
     pub random: Arc<dyn Random>,
     /// The newest published checkpoint.
     pub published: watch::Receiver<KeptCheckpoint>,
+    /// The size of the committed log, which changes as soon as this process knows of more.
+    pub grown: watch::Receiver<u64>,
+    /// Becomes true when the server stops: what has no end of its own ends then.
+    pub stopping: watch::Receiver<bool>,
     /// Bounds and choices.
     pub settings: ApiSettings,
 }
@@ -95,7 +99,7 @@ pub struct ApiSettings {
     pub body_stall: Duration,
     /// All request bodies in memory at one time.
     pub bodies_bytes: usize,
-    /// The time for a request, an export excepted.
+    /// The time for a request, exports and streams excepted.
     pub request_time: Duration,
     /// The most entries in one request.
     pub batch_entries: usize,
@@ -103,13 +107,17 @@ pub struct ApiSettings {
     pub page_entries: usize,
     /// A page ends early where its entries reach this size.
     pub page_bytes: usize,
+    /// The most streams at once; one caller has up to an eighth of them.
+    pub streams: usize,
+    /// A stream that sends nothing for so long sends a comment.
+    pub keep_alive: Duration,
     /// Bounds on an entry.
     pub limits: Limits,
 }
 
 impl Default for ApiSettings {
     /// 32 MiB a body, 128 MiB decompressed, 10 s without a byte of it, 256 MiB all bodies, 30 s, 10,000 entries a batch, 1,000 entries and
-    /// 16 MiB a page.
+    /// 16 MiB a page; 1,024 streams, 15 s.
     fn default() -> Self {
         Self {
             default_ack: Ack::default(),
@@ -126,6 +134,8 @@ impl Default for ApiSettings {
             batch_entries: 10_000,
             page_entries: 1_000,
             page_bytes: 16 << 20,
+            streams: 1_024,
+            keep_alive: Duration::from_secs(15),
             limits: Limits::default(),
         }
     }

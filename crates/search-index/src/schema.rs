@@ -59,7 +59,7 @@ pub(crate) fn tokenizers() -> TokenizerManager {
     manager
 }
 
-/// The document of one entry. What cannot be read gets its id, a term that says so, and the
+/// The document of one entry. What cannot be read gets its id if it is known, a term that says so, and the
 /// least times.
 pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDocument {
     let mut document = TantivyDocument::default();
@@ -83,7 +83,9 @@ pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDoc
         }
         None => {
             document.add_bytes(fields.terms, &terms::damaged());
-            document.add_bytes(fields.terms, &terms::id(&id));
+            if !id.is_nil() {
+                document.add_bytes(fields.terms, &terms::id(&id));
+            }
             (i64::MIN, i64::MIN)
         }
     };

@@ -112,9 +112,9 @@ impl Tail {
     /// Adds the next entry.
     pub(crate) fn push(&mut self, entry: TailEntry) {
         self.bytes += entry.bytes;
-        // Of two entries with the same id the first is the one that counts. What cannot be read
-        // has none.
-        if !entry.unreadable {
+        // Of two entries with the same id the first is the one that counts. The nil UUID is that
+        // of entries whose id nobody knows.
+        if !entry.id.is_nil() {
             self.ids.entry(entry.id).or_insert(self.end);
         }
         let room = self

@@ -79,6 +79,9 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_MAX_CONNECTIONS"
     )]
     pub(crate) max_connections: Option<usize>,
+    /// Streams of new entries at once; one caller has up to an eighth of them. [default: 1024]
+    #[arg(long, global = true, value_name = "N", env = "AUDITTRAIL_MAX_STREAMS")]
+    max_streams: Option<usize>,
     /// The time for the head of a request to arrive. [default: 15s]
     #[arg(
         long,
@@ -95,7 +98,7 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_BODY_TIMEOUT"
     )]
     pub(crate) body_timeout: Option<String>,
-    /// The time for a request, an export excepted. [default: 30s]
+    /// The time for a request, exports and streams excepted. [default: 30s]
     #[arg(
         long,
         global = true,
@@ -206,6 +209,7 @@ pub(crate) struct Settings {
     pub(crate) origin: Option<String>,
     pub(crate) ack: String,
     pub(crate) metrics_listen: MetricsListen,
+    pub(crate) max_streams: usize,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
@@ -245,7 +249,7 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen public_url
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen max_streams public_url
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
@@ -286,6 +290,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         origin: raw.origin,
         ack,
         metrics_listen,
+        max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         edge,
         jwt_issuer: raw.jwt_issuer,

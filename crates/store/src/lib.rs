@@ -2,6 +2,7 @@
 //! asks of it ([`Filter`], [`Query`], [`Page`]), a store in memory with fault
 //! injection, the suite that every store passes, and reading with verification.
 
+mod announce;
 mod collect;
 pub mod conformance;
 mod cursor;
@@ -15,6 +16,7 @@ pub mod text;
 mod traits;
 mod verify;
 
+pub use announce::Announcing;
 pub use collect::Collector;
 pub use cursor::{Cursor, CursorError};
 pub use error::{CommitError, CommitErrorKind, StoreError, StoreErrorKind};

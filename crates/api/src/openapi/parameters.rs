@@ -21,6 +21,8 @@ pub(crate) struct Filters;
 pub(crate) struct Paging;
 /// What the export takes beside filters.
 pub(crate) struct Exporting;
+/// Where a stream goes on.
+pub(crate) struct Resuming;
 /// What goes with entries that are sent.
 pub(crate) struct Sending;
 /// A header that every request may have.
@@ -244,6 +246,21 @@ impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
         let meaning = "The `ETag` of an answer that the client has: 304 if it still holds.";
         vec![header("If-None-Match", string(), meaning)]
+    }
+}
+
+impl IntoParams for Resuming {
+    fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
+        let meaning = "The id of the last event that the client has: the stream goes on after it. \
+                       Without it and without `index_from` it begins at the present end.";
+        vec![
+            header("Last-Event-ID", index(), meaning),
+            query(
+                "last_event_id",
+                index(),
+                "The same, for clients that cannot set headers.",
+            ),
+        ]
     }
 }
 

@@ -132,7 +132,7 @@ async fn the_roles_are_those_that_are_let_in() {
             let named = named.strip_suffix(" have it.").unwrap();
             let named: Vec<&str> = named.split(", ").collect();
             for role in Role::ALL {
-                let token = token(role);
+                let token = token("tester", role, None);
                 let answer = ask(&served, method.clone(), &path, Some(&token)).await;
                 let refused = answer.status() == 403;
                 assert_eq!(

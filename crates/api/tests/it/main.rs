@@ -8,5 +8,8 @@
 )]
 
 mod description;
+mod events;
 mod exports;
+mod stream_walls;
+mod streams;
 mod support;

@@ -10,7 +10,7 @@ use audittrail_auth::{AuthConfig, Authenticator, Role};
 use audittrail_entry::Clock as _;
 use audittrail_queue::{Bounds as QueueBounds, InProcessQueue, Queue};
 use audittrail_sequencer::{Config, Sequencer, SequencerError};
-use audittrail_store::{KeptCheckpoint, Reader, Store};
+use audittrail_store::{Announcing, KeptCheckpoint, Reader, Store};
 use audittrail_store_embedded::disk::RealDisk;
 use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Options, StartReport};
 use axum::Router;
@@ -79,7 +79,9 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     log_start(&identity.origin, &report);
     let embedded = Arc::new(store);
     let _follower = Follower::start(Arc::clone(&embedded));
-    let store: Arc<dyn Store> = Arc::new(MeteredStore(Arc::clone(&embedded)));
+    let (store, grown) = Announcing::new(Arc::new(MeteredStore(Arc::clone(&embedded))));
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (stop, stopping) = watch::channel(false);
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
     // The first checkpoint is kept: from now on its absence means that it was removed.
@@ -101,9 +103,12 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         published: sequencer.published.clone(),
+        grown,
+        stopping,
         settings: ApiSettings {
             default_ack: Ack::parse(&settings.ack).unwrap_or_default(),
             public_url: settings.public_url.clone(),
+            streams: settings.max_streams,
             base_path: settings.edge.base_path.clone(),
             trusted_proxies: settings.edge.trusted_proxies.clone(),
             rate: settings.edge.rate,
@@ -126,6 +131,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         tokio::join!(scrub, fresh_keys, following::measure(embedded));
     };
     let running = Running {
+        stop,
         queue,
         sequencer,
         prometheus,
@@ -306,6 +312,7 @@ fn greet(
 
 /// What runs until the process is asked to stop.
 struct Running {
+    stop: watch::Sender<bool>,
     queue: Arc<InProcessQueue>,
     sequencer: SequencerThread,
     prometheus: PrometheusHandle,
@@ -323,7 +330,7 @@ impl Running {
         background: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
-        let (stop, stopped) = watch::channel(false);
+        let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
             let router = metrics_router(self.prometheus.clone());
@@ -353,7 +360,7 @@ impl Running {
                 // What waits for the sequencer learns that its outcome is unknown.
                 self.queue.abandon();
             }
-            stop.send_replace(true);
+            self.stop.send_replace(true);
             end_at_once(signals, bounds.shutdown + CLOSING);
             tokio::select! {
                 () = &mut serving => {}

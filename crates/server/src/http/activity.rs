@@ -28,6 +28,8 @@ struct State {
     framing: Framing,
     /// Requests without the end of their answers.
     under_way: usize,
+    /// Those of them whose answers have no end of their own.
+    endless: usize,
     /// Any request so far.
     used: bool,
     /// Since when there has been no request under way.
@@ -62,6 +64,7 @@ impl Activity {
         Self(Arc::new(Mutex::new(State {
             framing: Framing::default(),
             under_way: 0,
+            endless: 0,
             used: false,
             idle_since: now(),
             head_since: None,
@@ -109,6 +112,7 @@ impl Activity {
         let under_way = UnderWay {
             activity: self.clone(),
             number: state.requests,
+            endless: false,
         };
         (under_way, verdict)
     }
@@ -124,6 +128,14 @@ impl Activity {
             next = next.min(since + bound);
             since + bound <= now
         };
+        // Told to end, so that only a client that does not read can keep it.
+        if let Some(closing) = closing
+            && state.endless > 0
+            && state.endless == state.under_way
+            && overdue(closing, super::CLOSING)
+        {
+            return Found::Overdue("the client no longer reads");
+        }
         if let Some(since) = state.blocked_since {
             // What was answered is still on its way.
             return if overdue(since, bounds.write) {
@@ -167,9 +179,17 @@ impl Activity {
 pub(crate) struct UnderWay {
     activity: Activity,
     number: u64,
+    endless: bool,
 }
 
 impl UnderWay {
+    /// Says that the answer has no end of its own: at shutdown it is not waited for.
+    pub(crate) fn endless(mut self) -> Self {
+        self.endless = true;
+        self.activity.state().endless += 1;
+        self
+    }
+
     /// The answer's body, which keeps the request under way.
     pub(crate) fn follow(self, body: Body) -> Body {
         if body.is_end_stream() {
@@ -197,6 +217,7 @@ impl Drop for UnderWay {
         let mut state = self.activity.state();
         state.waiting.remove(&self.number);
         state.under_way -= 1;
+        state.endless -= usize::from(self.endless);
         if state.under_way == 0 {
             state.idle_since = now();
         }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audittrail_api::{Malformed, Peer};
+use audittrail_api::{Endless, Malformed, Peer};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -231,6 +231,10 @@ fn answer(
     async move {
         let response = router.oneshot(request).await?;
         let (parts, body) = response.into_parts();
+        let under_way = match parts.extensions.get::<Endless>() {
+            Some(_) => under_way.endless(),
+            None => under_way,
+        };
         Ok(Response::from_parts(parts, under_way.follow(body)))
     }
 }

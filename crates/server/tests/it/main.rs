@@ -25,6 +25,7 @@ mod proxies;
 mod readme;
 mod smuggling;
 mod stopping;
+mod streams;
 mod support;
 mod tampering;
 mod writing;

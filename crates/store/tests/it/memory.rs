@@ -5,7 +5,8 @@ use std::sync::Arc;
 use audittrail_merkle::leaf_hash;
 use audittrail_store::conformance::{self, Generator, Log};
 use audittrail_store::{
-    Batch, BatchEntry, CommitError, CommitErrorKind, Fault, MemoryStore, Store, StoreErrorKind,
+    Announcing, Batch, BatchEntry, CommitError, CommitErrorKind, Fault, MemoryStore, Store,
+    StoreErrorKind,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +46,35 @@ async fn commit_one(store: &dyn Store, log: &mut Log, persisted: bool) -> Result
         *log = after;
     }
     outcome
+}
+
+/// A wrapped store is a store, and says how large its log is, no later and no more than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn growth_is_announced() {
+    conformance::run(async || {
+        let (store, _) = Announcing::new(Arc::new(MemoryStore::new()));
+        Arc::new(store) as Arc<dyn Store>
+    })
+    .await;
+
+    let (memory, store, mut log) = filled().await;
+    let (announcing, mut told) = Announcing::new(store);
+    assert_eq!(*told.borrow_and_update(), 0);
+    announcing.lead().await.unwrap();
+    assert!(told.has_changed().unwrap());
+    assert_eq!(*told.borrow_and_update(), 3);
+    commit_one(&announcing, &mut log, true).await.unwrap();
+    assert!(told.has_changed().unwrap());
+    assert_eq!(*told.borrow_and_update(), 4);
+    memory.inject(Fault::CommitRefused);
+    commit_one(&announcing, &mut log, false).await.unwrap_err();
+    memory.inject(Fault::CommitUnknown { persisted: true });
+    commit_one(&announcing, &mut log, true).await.unwrap_err();
+    assert!(!told.has_changed().unwrap(), "nobody knows yet");
+    announcing.lead().await.unwrap();
+    assert_eq!(*told.borrow_and_update(), 5);
+    announcing.lead().await.unwrap();
+    assert!(!told.has_changed().unwrap());
 }
 
 #[tokio::test]
