@@ -4,6 +4,8 @@
 # make soak  many more simulated crashes: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
+# make bench-search EVENTS="COMMAND"
+#            fills a log with what a command writes and times pages of lists
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -27,7 +29,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint soak check-data schemathesis test-docs-page install \
+.PHONY: run test lint bench-search soak check-data schemathesis test-docs-page install \
 	uninstall bench-export-memory FORCE
 
 run:
@@ -43,6 +45,10 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+bench-search:
+	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
+	tools/bench-search $(BINARY) "$(EVENTS)"
 
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes

@@ -14,6 +14,7 @@ import os
 import random
 import re
 import sys
+import unicodedata
 import urllib.parse
 import urllib.request
 
@@ -67,6 +68,177 @@ def load(paths):
 
 def escape(value):
     return value.replace("\\", "\\\\").replace(",", "\\,")
+
+
+def fold(text):
+    # Character by character: what the language of a whole word would do to it is left out.
+    return text.lower() if text.isascii() else "".join(c.lower() for c in text)
+
+
+UNSPACED = "\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile("(?=[%s])[^\\W_]|(?:(?![%s])[^\\W_])+" % (UNSPACED, UNSPACED))
+ASCII_WORD = re.compile("[A-Za-z0-9]+")
+
+
+def words(text):
+    return [fold(word) for word in (ASCII_WORD if text.isascii() else WORD).findall(text)]
+
+
+def strings(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings(inner)
+
+
+def searched(entry):
+    for member in ["action", "outcome", "resource", "tenant", "user_id", "source_ip"]:
+        if member in entry:
+            yield entry[member]
+    yield from strings(entry.get("details", {}))
+
+
+def is_judged(text):
+    """Whether this program knows the words: not those with combining marks and enclosed letters."""
+    return text.isascii() or all(unicodedata.category(c) not in ("Mn", "Mc", "Me", "So")
+                                 or ord(c) > 0x1f000 or 0x2500 <= ord(c) < 0x2e00 for c in text)
+
+
+def at(value, names):
+    """What lies at a path; arrays are looked through."""
+    if isinstance(value, list):
+        for element in value:
+            yield from at(element, names)
+        if not names:
+            yield value
+    elif not names:
+        yield value
+    elif isinstance(value, dict) and names[0] in value:
+        yield from at(value[names[0]], names[1:])
+
+
+def is_written(value, text):
+    if isinstance(value, str):
+        return value == text
+    if value is None or isinstance(value, bool):
+        return text == json.dumps(value)
+    if isinstance(value, (int, float)):
+        return bool(NUMBER.fullmatch(text)) and value == json.loads(text)
+    return False
+
+
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+
+
+def scalars(value, names=()):
+    """Paths and texts of all scalars, but for names that no path can have."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name:
+                yield from scalars(inner, names + (name,))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from scalars(inner, names)
+    else:
+        yield names, value if isinstance(value, str) else json.dumps(value)
+
+
+def path(names):
+    return "details." + ".".join(n.replace("\\", "\\\\").replace(".", "\\.") for n in names)
+
+
+def has_value(names, text):
+    return lambda e: any(is_written(v, text) for v in at(e.get("details", {}), names))
+
+
+def exists(names, wanted):
+    return lambda e: any(True for _ in at(e.get("details", {}), names)) == wanted
+
+
+def details_cases(entries, rng):
+    sample = rng.sample(entries, min(400, len(entries)))
+    found = collections.Counter(one for e in sample for one in scalars(e.get("details", {})))
+    # A request's target has to stay short.
+    found = collections.Counter({one: n for one, n in found.items() if len(one[1]) < 500})
+    every = sorted(found)
+    chosen = [one for one, _ in found.most_common(12)] + rng.sample(every, min(20, len(every)))
+    chosen += [one for one in every if NUMBER.fullmatch(one[1])][:6]
+    chosen += [one for one in every if one[1] in ("true", "false", "null", "")][:6]
+    for names, text in dict.fromkeys(chosen):
+        yield {path(names): text}, has_value(names, text)
+        if NUMBER.fullmatch(text) and "." not in text and "e" not in text:
+            yield {path(names): text + ".0"}, has_value(names, text + ".0")
+    prefixes = sorted({names[:n] for names, _ in every for n in range(1, len(names) + 1)})
+    for names in rng.sample(prefixes, min(12, len(prefixes))) + [("no such", "path")]:
+        for wanted in (True, False):
+            yield {path(names) + "__exists": json.dumps(wanted)}, exists(names, wanted)
+        yield {path(names): "no such value"}, has_value(names, "no such value")
+
+
+def word_cases(entries, rng):
+    sample = [e for e in rng.sample(entries, min(60, len(entries)))
+              if all(map(is_judged, searched(e)))]
+    asked = []
+    for entry in sample[:24]:
+        known = sorted({word for text in searched(entry) for word in words(text)})
+        for count in (1, 3):
+            asked.append(rng.sample(known, min(count, len(known))))
+    asked += [["login"], ["東", "京"], ["straße"], ["5"], ["no", "suchword"]]
+    wanted = {word for some in asked for word in some}
+    for entry in entries:
+        entry["words"] = wanted.intersection(w for text in searched(entry) for w in words(text))
+    for number, some in enumerate(asked):
+        text = " ".join(some)
+        if number % 3 == 0 and fold(text.upper()) == text:
+            text = text.upper()
+        yield {"q": text}, lambda e, some=some: e["words"].issuperset(some)
+
+
+def part_cases(entries, rng):
+    for member in ("action", "resource"):
+        texts = sorted({e[member] for e in entries if member in e})
+        for length in (1, 2, 3, 4, 5, 8, 12, 40):
+            for text in rng.sample(texts, min(3, len(texts))):
+                start = rng.randrange(max(1, len(text) - length + 1))
+                part = text[start:start + length]
+                part = rng.choice([part, fold(part), part.swapcase()])
+                yield ({member + "__contains": part},
+                       lambda e, m=member, p=fold(part): m in e and p in fold(e[m]))
+    actions = sorted({e["action"] for e in entries})
+    for text in rng.sample(actions, min(4, len(actions))):
+        for start in (text[:1], text[:4], text[:-1], text, text.upper()):
+            yield {"action__prefix": start}, lambda e, s=start: e["action"].startswith(s)
+
+
+def block_cases(entries, rng):
+    addresses = sorted({str(e["address"]) for e in entries if "address" in e})
+    for text in rng.sample(addresses, min(3, len(addresses))) + ["192.0.2.130", "2001:db8::17"]:
+        wide = ":" in text
+        lengths = (1, 3, 17, 32, 47, 63, 65, 121, 127) if wide else (1, 5, 7, 9, 15, 17, 23, 31, 32)
+        for length in lengths:
+            network = ipaddress.ip_network("%s/%d" % (text, length), strict=False)
+            yield ({"source_ip": "%s/%d" % (text, length)},
+                   lambda e, n=network: "address" in e and e["address"] in n)
+
+
+def both(one, other):
+    return lambda e: one(e) and other(e)
+
+
+def all_cases(entries):
+    rng = random.Random(8)
+    yield from cases(entries)
+    found = [list(kind(entries, rng))
+             for kind in (details_cases, word_cases, part_cases, block_cases)]
+    for some in found:
+        yield from some
+    # One of a kind with one of another, and with one of the plain ones.
+    plain = list(cases(entries))
+    for _ in range(60):
+        (one, holds), (other, also) = (rng.choice(some) for some in rng.sample(found + [plain], 2))
+        if not set(one) & set(other):
+            yield {**one, **other}, both(holds, also)
 
 
 def cases(entries):
@@ -138,17 +310,18 @@ def compare(what, parameters, results, wanted):
             fail(what, parameters, got, "wanted index %d" % entry["at"])
         shown = {name: value for name, value in got.items() if name not in ADDED}
         expected = {name: value for name, value in entry.items()
-                    if name not in ("nanos", "at", "address")}
+                    if name not in ("nanos", "at", "address", "words")}
         if shown != expected:
             fail(what, parameters, shown, expected)
     if len(results) != len(wanted):
         fail(what, parameters, "%d results, wanted %d" % (len(results), len(wanted)))
 
 
-def pages(server, parameters):
-    """All results, following next; then all pages again, following previous."""
+def pages(server, parameters, most):
+    """All results, following next, but for more than so many pages; then all pages again,
+    following previous."""
     url, count, results, sizes = server.link("/logs/list/", parameters), None, [], []
-    while url:
+    while url and len(sizes) < most:
         page = json.loads(server.get(url))
         if count not in (None, page["count"]) or page["failed_entries"] != 0:
             fail("a page", parameters, page["count"], page["failed_entries"])
@@ -174,22 +347,28 @@ def main():
               "timestamp": (lambda e: (e["nanos"], e["at"]), False),
               "-index": (lambda e: e["at"], True), "index": (lambda e: e["at"], False)}
     filters = selected = 0
-    chosen = list(cases(entries))
+    chosen = list(all_cases(entries))
+    checked = found = 0
     for number, (parameters, holds) in enumerate(chosen):
         matching = [entry for entry in entries if holds(entry)]
         for order in list(orders) if number % 7 == 0 else ["-timestamp"]:
             key, reverse = orders[order]
             size = 1000 if len(matching) > 2000 else 97
-            count, results = pages(server, {**parameters, "order": order, "page_size": size})
+            most = 3 if len(matching) > 5000 and number % 9 else 10**9
+            count, results = pages(server, {**parameters, "order": order, "page_size": size}, most)
             wanted = sorted(matching, key=key, reverse=reverse)
             if count != len(wanted):
                 fail("the count", parameters, "%d, wanted %d" % (count, len(wanted)))
-            compare("the list by " + order, parameters, results, wanted)
+            compare("the list by " + order, parameters, results, wanted[:most * size])
+            checked += len(results)
         filters += 1
+        found += bool(matching)
         selected += len(matching)
     # The exports come last, since each is recorded in the log.
-    for parameters, holds in chosen:
+    for number, (parameters, holds) in enumerate(chosen):
         if "verified" in parameters or "action__nin" in parameters or "action" in parameters:
+            continue
+        if number % 4 and not {"action", "user_id", "resource"} & set(parameters):
             continue
         wanted = [entry for entry in entries if holds(entry)]
         own = {**parameters, "action__nin": "audittrail.export"}
@@ -199,8 +378,9 @@ def main():
         compare("the export", parameters, exported, wanted)
     array = json.loads(server.get(server.link("/logs/export/", {"index_to": len(entries) - 1})))
     compare("the export as an array", {}, array, entries)
-    print("%d entries, %d filters selecting %d entries, %d requests: all equal"
-          % (len(entries), filters, selected, server.requests))
+    print("%d entries, %d filters, %d of them finding something, selecting %d entries; "
+          "%d results in %d requests: all equal"
+          % (len(entries), filters, found, selected, checked, server.requests))
 
 
 main()

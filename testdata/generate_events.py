@@ -4,7 +4,8 @@
 usage: generate_events.py > events.ndjson
 
 The output is the same every time. The values are chosen for what filters can get wrong:
-commas and backslashes, other scripts, missing members, offsets, equal timestamps, IPv6.
+commas and backslashes, other scripts, missing members, offsets, equal timestamps, IPv6,
+and in details names with dots, arrays, and texts that look like numbers.
 """
 import json
 import random
@@ -33,6 +34,31 @@ def timestamp(rng, moment):
     return local.strftime("%Y-%m-%dT%H:%M:%S") + nanos + zone
 
 
+NOTES = ["Login of Mona from 東京", "LOGIN failed: 5 attempts", "größe: STRASSE, straße, İz",
+         "user@example.com's laptop", "再起動 done", "true", "5", "a-b_c d.e"]
+
+
+def more(rng):
+    """Members whose paths, values and words are easily mistaken."""
+    made = {}
+    if rng.random() < 0.5:
+        made["user"] = {"role": rng.choice(["admin", "Admin", "auditor", "5", ""]),
+                        "level": rng.choice([1, 5, 5.0, 1e3, "5", None, True, -0.5])}
+    if rng.random() < 0.4:
+        made["tags"] = rng.sample(["x", "X", 5, "5", 1.5, True, None, ["deep"], {}], 3)
+    if rng.random() < 0.4:
+        made["items"] = [{"sku": rng.choice("ABC") + "-1", "n": rng.randrange(4)}
+                         for _ in range(rng.randrange(3))]
+    if rng.random() < 0.4:
+        made[rng.choice(["a.b", "back\\slash", "two words", "größe", "a"])] = rng.choice(
+            [{"b": "nested"}, "plain", 7, [{"b": "in array"}]])
+    if rng.random() < 0.5:
+        made["note"] = rng.choice(NOTES)
+    if rng.random() < 0.1:
+        made["long"] = "word " * 300 + rng.choice(["end", "END"])
+    return made
+
+
 def details(rng, number):
     if rng.random() < 0.1:
         return {}
@@ -54,6 +80,7 @@ def main():
                  "user_id": rng.choice(USERS), "resource": rng.choice(RESOURCES),
                  "outcome": rng.choice(OUTCOMES), "source_ip": rng.choice(ADDRESSES),
                  "tenant": rng.choice(TENANTS), "details": details(rng, number)}
+        entry["details"].update(more(random.Random(number)))
         if rng.random() < 0.8:
             entry = {name: value for name, value in entry.items() if value is not None}
         sys.stdout.write(json.dumps(entry, ensure_ascii=rng.random() < 0.5) + "\n")

@@ -74,7 +74,7 @@ mod tests {
         let mut lengths: Vec<u32> = Vec::new();
         let (mut written, mut entries) = (0_u64, 0_u64);
         for _ in 0..2_000 {
-            lengths.push(20_000);
+            lengths.extend([20_000]);
             entries += 20_000;
             while let Some(run) = next_merge(&lengths) {
                 let sum: u32 = lengths[run.clone()].iter().sum();

@@ -135,9 +135,7 @@ impl Segments {
         if plan.takes_all() && all > FEW {
             let apart = self.apart_in(&search.indices, apart, query);
             collector.count(all - apart);
-        } else if search.offer_all(&mut collector, enough)? {
-            return Ok(collector);
-        } else if query.count == CountMode::Exact {
+        } else if search.offer_all(&mut collector, enough)? || query.count == CountMode::Exact {
             return Ok(collector);
         } else {
             collector = Collector::new(query);

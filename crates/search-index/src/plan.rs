@@ -236,7 +236,7 @@ fn containing(field: Field, part: &str, segment: &Segment) -> Result<Found, Inde
 
 /// Documents in ascending order.
 enum Docs {
-    Postings(SegmentPostings),
+    Postings(Box<SegmentPostings>),
     Scorer(Box<dyn tantivy::query::Scorer>),
     /// A bit for each document of a range.
     Bits {
@@ -259,7 +259,7 @@ impl Docs {
                 let mut postings =
                     reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
                 seek(&mut postings, range.start);
-                Ok(Self::Postings(postings))
+                Ok(Self::Postings(Box::new(postings)))
             }
             Found::Several(reader, infos) => union(reader, infos, range),
             Found::Phrase(weight, _) => {
@@ -273,7 +273,7 @@ impl Docs {
     /// Goes to the first document from `target` on.
     fn seek(&mut self, target: u32) -> u32 {
         match self {
-            Self::Postings(postings) => seek(postings, target),
+            Self::Postings(postings) => seek(&mut **postings, target),
             Self::Scorer(scorer) => seek(&mut **scorer, target),
             Self::Bits { at, .. } if *at >= target => *at,
             Self::Bits { start, bits, at } => {

@@ -51,7 +51,7 @@ async fn commit_one(store: &dyn Store, log: &mut Log, persisted: bool) -> Result
 /// A wrapped store is a store, and says how large its log is, no later and no more than that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn growth_is_announced() {
-    conformance::run(async || {
+    conformance::run(async |_| {
         let (store, _) = Announcing::new(Arc::new(MemoryStore::new()));
         Arc::new(store) as Arc<dyn Store>
     })
