@@ -104,15 +104,19 @@ async fn make(data: &Path) {
     }
 }
 
-/// All files below a directory, by their names from there. The lock's content is nobody's.
+/// All files below a directory whose bytes are ours, by their names from there. The lock's content
+/// is nobody's, and the search index is its library's, made anew where it is of another version.
 fn files(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut found, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = open.pop() {
         for file in std::fs::read_dir(directory).unwrap() {
             let path = file.unwrap().path();
+            if path.ends_with("LOCK") || path == root.join("index") {
+                continue;
+            }
             if path.is_dir() {
                 open.push(path);
-            } else if !path.ends_with("LOCK") {
+            } else {
                 let name = path.strip_prefix(root).unwrap().to_owned();
                 found.push((name, std::fs::read(path).unwrap()));
             }
