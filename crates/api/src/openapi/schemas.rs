@@ -177,6 +177,44 @@ pub(crate) struct List {
     results: Vec<Entry>,
 }
 
+/// One line of evidence, with the checkpoint that its proof leads to.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proven {
+    /// Its place in the log, from 0.
+    index: u64,
+    /// The bytes that are hashed into the tree.
+    leaf: String,
+    /// What can be erased, as it is stored; there if the caller may read the entry.
+    #[schema(required = false)]
+    sealed: String,
+    /// Base64url, beside `sealed`.
+    #[schema(required = false, pattern = "^[A-Za-z0-9_-]{43}$")]
+    salt: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    signature: String,
+    #[schema(pattern = "^[0-9a-f]{8}$")]
+    key_id: String,
+    /// From the leaf towards the root; base64.
+    #[schema(max_items = 64)]
+    proof: Vec<String>,
+    /// The signed note.
+    checkpoint: String,
+    /// The key that checks it. Compare it with one from another place.
+    vkey: String,
+}
+
+/// That a log of `to` entries extends one of `from` entries.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Consistency {
+    from: u64,
+    to: u64,
+    /// RFC 6962, section 2.1.2; base64.
+    #[schema(max_items = 64)]
+    proof: Vec<String>,
+}
+
 /// How far entries got.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]

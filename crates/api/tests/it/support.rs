@@ -71,11 +71,12 @@ impl Served {
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let (stop, stopping) = watch::channel(false);
         let queue = Arc::new(InProcessQueue::new(Bounds::default()));
+        let signer = Signer::from_seed(ORIGIN, [9; 32]).unwrap();
         let sequencer = Sequencer::start(
             Arc::clone(&store),
             Arc::clone(&queue) as Arc<dyn Queue>,
             ORIGIN.to_owned(),
-            vec![Signer::from_seed(ORIGIN, [9; 32]).unwrap()],
+            vec![signer.clone()],
             Config::default(),
         );
         let sequencer = sequencer.await.unwrap();
@@ -98,6 +99,7 @@ impl Served {
             keys_wanted: None,
             signing_key: Arc::new(key),
             origin: ORIGIN.to_owned(),
+            vkey: signer.verifier(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(Counting::default()),
             published,
