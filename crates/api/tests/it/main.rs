@@ -10,6 +10,9 @@
 mod description;
 mod events;
 mod exports;
+mod proofs;
 mod stream_walls;
 mod streams;
 mod support;
+mod tiles;
+mod vectors;
