@@ -108,6 +108,9 @@ def map_case(context, case):
             case.headers["Idempotency-Key"] = key[: max(0, 255 - len(fresh))] + fresh
         else:
             del case.headers["Idempotency-Key"]
+    # The earlier size first.
+    if {"from", "to"} <= case.query.keys():
+        case.query["from"], case.query["to"] = sorted([case.query["from"], case.query["to"]], key=int)
     # A cursor comes from an answer.
     case.query.pop("cursor", None)
     if "order" in case.query:

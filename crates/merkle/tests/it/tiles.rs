@@ -286,11 +286,17 @@ fn paths_pass_or_fail_as_with_others() {
                         _ => continue,
                     }
                     let changed: String = chars.into_iter().collect();
+                    let level = changed.split('/').nth(1);
+                    let level: Option<u8> = level.and_then(|level| level.parse().ok());
+                    let width = changed.rsplit_once(".p/").map(|(_, width)| width.parse());
+                    if level.is_some_and(|level| level > 63) || width == Some(Ok(0_u32)) {
+                        // They panic there.
+                        assert_eq!(TileId::parse_path(&changed), None, "{changed}");
+                        continue;
+                    }
                     // Theirs have the height of a tile in their paths.
                     let theirs = changed.replacen("tile/", "tile/8/", 1);
                     let theirs = tlog_tiles::Tile::from_path(&theirs).ok();
-                    // They take a width of 0 and levels above 63.
-                    let theirs = theirs.filter(|one| one.width() > 0 && one.level() <= 63);
                     let ours = TileId::parse_path(&changed);
                     assert_eq!(ours.is_some(), theirs.is_some(), "{changed}");
                     if let (Some(ours), Some(theirs)) = (ours, theirs) {
