@@ -5,7 +5,9 @@
 //! that names it: left out, the others would stand at wrong places, and as it is it would be
 //! passed off as sound.
 
-use audittrail_merkle::{BundleId, TileId, TreeHead, leaf_hash};
+use audittrail_entry::Record;
+use audittrail_merkle::{BundleId, Hash, TileId, TreeHead, leaf_hash};
+use audittrail_store::{Damage, Stored};
 use axum::extract::{FromRequestParts, State as FromState};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
@@ -15,13 +17,17 @@ use serde_json::json;
 use crate::compression::Compressible;
 use crate::metering::record_failures;
 use crate::openapi::parameters::{IfNoneMatch, RequestId};
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::tiles_caller::{Kept, TilesCaller, answer, nothing_there};
 use crate::{Shared, State};
 
-/// Records are read in parts of this size, sealed parts included.
+/// Records are read in parts of about this size, sealed parts included: a bundle of the largest
+/// entries is 64 MiB of them. What is usual is read at once after the first few.
 const PART_BYTES: usize = 4 << 20;
+/// So many entries are read at first, before their size is known.
+const FEWEST: usize = 16;
 
 /// A path that is exactly a bundle's.
 pub(crate) struct BundlePath(BundleId);
@@ -55,7 +61,7 @@ impl<S: Sync> FromRequestParts<S> for BundlePath {
         RequestId, IfNoneMatch
     ),
     responses(
-        (status = 200, description = "The leaves.", body = Vec<u8>,
+        (status = 200, description = "The leaves.", body = schemas::Octets,
             content_type = "application/octet-stream",
             headers(("ETag" = String, description = "Of these bytes."),
                 ("Cache-Control" = String, description = "To be kept for ever."))),
@@ -96,7 +102,7 @@ pub(crate) async fn bundle(
         RequestId, IfNoneMatch
     ),
     responses(
-        (status = 200, description = "The leaves.", body = Vec<u8>,
+        (status = 200, description = "The leaves.", body = schemas::Octets,
             content_type = "application/octet-stream",
             headers(("ETag" = String, description = "Of these bytes."),
                 ("Cache-Control" = String, description = "To be kept for ever."))),
@@ -116,22 +122,21 @@ impl Shared {
         };
         let hashes = self.proven(head, tile).await?;
         let first = id.entries().unwrap_or_default().start;
-        let (mut bundle, mut damaged, mut read) = (Vec::new(), Vec::new(), 0);
+        let (mut bundle, mut damaged) = (Vec::new(), Vec::new());
+        let (mut read, mut together) = (0, FEWEST);
         while read < hashes.len() {
-            let range = first + read as u64..first + hashes.len() as u64;
+            let until = hashes.len().min(read + together);
+            let range = first + read as u64..first + until as u64;
             let part = self.api.store.scan(range, PART_BYTES).await?;
             if part.is_empty() {
                 let detail = "The store cannot answer now; try again later.";
                 return Err(Problem::new(Slug::Unavailable, detail));
             }
+            let bytes: usize = part.iter().map(size_bytes).sum();
+            together = (PART_BYTES * part.len() / bytes.max(1)).max(1);
             for (stored, hash) in part.into_iter().zip(&hashes[read..]) {
                 read += 1;
-                let leaf = stored.record.map_err(|damage| damage.0).and_then(|record| {
-                    let held = leaf_hash(&record.leaf) == *hash;
-                    held.then_some(record.leaf)
-                        .ok_or_else(|| "the leaf is not the one in the tree".to_owned())
-                });
-                match leaf {
+                match sound(stored.record, hash) {
                     Ok(leaf) => push(&mut bundle, &leaf)?,
                     Err(reason) => damaged.push((stored.index, reason)),
                 }
@@ -144,6 +149,27 @@ impl Shared {
         record_failures(damaged.len() as u64, self.api.reader.failed().len());
         Err(broken(&damaged))
     }
+}
+
+/// The leaf, if it is the one in the tree.
+fn sound(record: Result<Record, Damage>, hash: &Hash) -> Result<Vec<u8>, String> {
+    let leaf = record.map_err(|damage| damage.0)?.leaf;
+    if leaf_hash(&leaf) == *hash {
+        Ok(leaf)
+    } else {
+        Err("the leaf is not the one in the tree".to_owned())
+    }
+}
+
+fn size_bytes(stored: &Stored) -> usize {
+    let record = stored.record.as_ref();
+    record.map_or(0, |record| {
+        record.leaf.len()
+            + record
+                .sealed
+                .as_ref()
+                .map_or(0, |sealed| sealed.bytes.len())
+    })
 }
 
 fn push(bundle: &mut Vec<u8>, leaf: &[u8]) -> Result<(), Problem> {

@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use crate::State;
 use crate::openapi::parameters::{IfNoneMatch, RequestId};
+use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::tiles_caller::{Kept, TilesCaller, answer, nothing_there};
@@ -48,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for TilePath {
         RequestId, IfNoneMatch
     ),
     responses(
-        (status = 200, description = "The hashes.", body = Vec<u8>,
+        (status = 200, description = "The hashes.", body = schemas::Octets,
             content_type = "application/octet-stream",
             headers(("ETag" = String, description = "Of these bytes."),
                 ("Cache-Control" = String, description = "To be kept for ever."))),
@@ -90,7 +91,7 @@ pub(crate) async fn tile(
         RequestId, IfNoneMatch
     ),
     responses(
-        (status = 200, description = "The hashes.", body = Vec<u8>,
+        (status = 200, description = "The hashes.", body = schemas::Octets,
             content_type = "application/octet-stream",
             headers(("ETag" = String, description = "Of these bytes."),
                 ("Cache-Control" = String, description = "To be kept for ever."))),

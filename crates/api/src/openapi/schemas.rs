@@ -6,7 +6,7 @@
 
 use serde_json::json;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, OneOfBuilder, SchemaType};
-use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An entry to store. `null` is the same as absent.
@@ -90,6 +90,19 @@ impl ToSchema for NewEntries {
         NewEntry::schemas(schemas);
     }
 }
+
+/// Bytes as they are.
+pub(crate) struct Octets;
+
+impl PartialSchema for Octets {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let octets = ObjectBuilder::new().schema_type(Type::String);
+        octets.format(Some(binary)).into()
+    }
+}
+
+impl ToSchema for Octets {}
 
 /// How an action ended.
 #[derive(ToSchema)]
@@ -377,7 +390,7 @@ fn address_or_null() -> OneOfBuilder {
     let format = |name: &str| {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .format(Some(utoipa::openapi::SchemaFormat::Custom(name.to_owned())))
+            .format(Some(SchemaFormat::Custom(name.to_owned())))
     };
     OneOfBuilder::new()
         .item(format("ipv4"))

@@ -20,6 +20,8 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::counted::{Counted, Reads};
+
 pub(crate) const ORIGIN: &str = "log.example/api";
 const SECRET: &[u8] = b"thirty-two bytes are just enough";
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -63,6 +65,8 @@ pub(crate) struct Served {
     pub(crate) stop: watch::Sender<bool>,
     /// What is shown as published, where the test says it.
     shown: Option<watch::Sender<KeptCheckpoint>>,
+    /// What was read of the store.
+    pub(crate) reads: Arc<Reads>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -81,7 +85,11 @@ impl Served {
     }
 
     pub(crate) async fn over(memory: Arc<MemoryStore>, settings: ApiSettings, held: bool) -> Self {
-        let (store, grown) = Announcing::new(Arc::clone(&memory) as Arc<dyn Store>);
+        let reads = Arc::new(Reads::default());
+        let (store, grown) = Announcing::new(Arc::new(Counted {
+            store: Arc::clone(&memory) as Arc<dyn Store>,
+            reads: Arc::clone(&reads),
+        }));
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let (stop, stopping) = watch::channel(false);
@@ -140,6 +148,7 @@ impl Served {
             clock,
             stop,
             shown,
+            reads,
             client: reqwest::Client::new(),
         }
     }

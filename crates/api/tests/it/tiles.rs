@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::support::{Served, token};
 
 /// A log of so many entries, of which none is published.
-async fn held(size: usize) -> Served {
+pub(crate) async fn held(size: usize) -> Served {
     let served = Served::start_held(ApiSettings::default()).await;
     let entry = |number| json!({"action": "door.open", "details": {"n": number}});
     let entries: Vec<Value> = (0..size).map(entry).collect();
@@ -20,13 +20,13 @@ async fn held(size: usize) -> Served {
     served
 }
 
-async fn bytes(served: &Served, path: &str) -> Vec<u8> {
+pub(crate) async fn bytes(served: &Served, path: &str) -> Vec<u8> {
     let response = served.get(path).send().await.unwrap();
     assert_eq!(response.status(), 200, "{path}");
     response.bytes().await.unwrap().to_vec()
 }
 
-async fn status(served: &Served, path: &str) -> StatusCode {
+pub(crate) async fn status(served: &Served, path: &str) -> StatusCode {
     served.get(path).send().await.unwrap().status()
 }
 
