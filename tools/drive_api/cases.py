@@ -15,11 +15,12 @@ def overdue(*_):
 class Case:
     def __init__(self, row, is_good, name, run):
         self.row, self.is_good, self.name, self.run = row, is_good, name, run
-        self.failure = None
+        self.failure, self.seconds = None, 0.0
 
     def carry_out(self, world):
         signal.signal(signal.SIGALRM, overdue)
         signal.alarm(LONGEST)
+        start = time.monotonic()
         try:
             self.run(world)
         except Exception as error:  # noqa: BLE001: whatever it is, the case has failed
@@ -28,6 +29,7 @@ class Case:
             self.failure = f"{text} [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]"
         finally:
             signal.alarm(0)
+            self.seconds = time.monotonic() - start
 
 
 def good(row):

@@ -18,6 +18,8 @@ def main(binary, words=""):
     with open(DOCS, encoding="utf-8") as file:
         text = file.read()
     rows = tables.rows(text)
+    pending.forget(rows)
+    pending.commands_of(text)
     chosen = [case for case in CASES if words in case.row]
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="drive-api-") as home:
@@ -37,7 +39,9 @@ def main(binary, words=""):
         print("FAILED", failure)
     failed = len(failures)
     passed = sum(case.failure is None for case in chosen)
-    print(f"{len(rows)} rows, {time.monotonic() - start:.0f} s")
+    slowest = sorted(chosen, key=lambda case: -case.seconds)[:5]
+    print(f"{len(rows)} rows, {time.monotonic() - start:.0f} s, the longest "
+          + ", ".join(f"{case.name} {case.seconds:.1f} s" for case in slowest))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
