@@ -238,10 +238,10 @@ def no_file_is_left(world):
 def tampered(world):
     """A server, one of whose three entries was changed on disk."""
     server = world.server()
-    for resource in ["first", "second", "third"]:
-        server.post({"action": "disk.tried", "resource": resource}, ack="published").ok(201)
+    server.ids = [server.post({"action": "disk.tried", "resource": resource},
+                              ack="published").ok(201).json()["id"]
+                  for resource in ["first", "second", "third"]]
     server.stop()
-    shutil.copy(os.path.join(server.data, "checkpoint"), os.path.join(server.home, "kept"))
     change(server, b'"resource":"second"', b'"resource":"sEcond"')
     server.start()
     return server
