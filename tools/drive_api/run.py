@@ -1,5 +1,7 @@
 """Carries out the cases and says what became of them, a line for each row of the tables."""
 import os
+import signal
+import sys
 import tempfile
 import time
 
@@ -23,6 +25,8 @@ def main(binary, words=""):
     pending.commands_of(text)
     chosen = [case for case in CASES if words in case.row]
     start = time.monotonic()
+    # Whoever ends it: what it started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="drive-api-") as home:
         world = World(os.path.abspath(binary), home, text)
         try:
