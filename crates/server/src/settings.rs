@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::Failure;
 use crate::jwks::Source;
 
-mod edge;
+pub(crate) mod edge;
 pub(crate) use edge::Edge;
 
 /// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
