@@ -23,6 +23,8 @@ mod interop;
 mod issuer;
 mod liar;
 mod manual;
+mod monitor_growth;
+mod monitoring;
 mod prove_command;
 mod proxies;
 mod readme;
