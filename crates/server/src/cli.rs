@@ -195,7 +195,11 @@ pub(crate) struct MonitorArguments {
     #[arg(long, value_name = "VKEY", required = true)]
     pub(crate) key: Vec<String>,
     /// Where the newest checkpoint is kept; evidence and status beside it.
-    #[arg(long, value_name = "FILE", default_value = "audittrail-monitor.checkpoint")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "audittrail-monitor.checkpoint"
+    )]
     pub(crate) state: PathBuf,
     /// Check once and end.
     #[arg(long)]
@@ -209,9 +213,11 @@ pub(crate) struct MonitorArguments {
     /// Tell each new finding here, by a POST of JSON.
     #[arg(long, value_name = "URL")]
     pub(crate) webhook: Option<String>,
-    /// Where Prometheus finds metrics: address and port.
+    /// Where Prometheus finds metrics: address and port. [default: nowhere]
+    // Of the type of the server's setting of this name, which is one of all commands: its variable
+    // counts here, too.
     #[arg(long, value_name = "ADDR", conflicts_with = "once")]
-    pub(crate) metrics_listen: Option<std::net::SocketAddr>,
+    pub(crate) metrics_listen: Option<String>,
     /// It is a finding if the newest checkpoint was first seen so long ago.
     #[arg(long, value_name = "TIME")]
     pub(crate) max_age: Option<String>,

@@ -68,7 +68,13 @@ fn what_is_no_checkpoint_of_the_log() {
     }
     log.open(note("log.a", (1 << 63) - 1, &[&key]).as_bytes())
         .unwrap();
-    for wrong in ["", "\n\n", "log.a\n1\n\n", "hello", "log.a\n\u{1}\n\n— a b\n"] {
+    for wrong in [
+        "",
+        "\n\n",
+        "log.a\n1\n\n",
+        "hello",
+        "log.a\n\u{1}\n\n— a b\n",
+    ] {
         assert!(log.open(wrong.as_bytes()).is_err(), "{wrong:?}");
     }
     assert!(log.open(&[0xff; 100]).is_err());

@@ -10,9 +10,7 @@ pub(crate) fn leaves(size: u64, fork: u64) -> Vec<Hash> {
         let history = if at < fork { "one" } else { "other" };
         format!("leaf {at} of {history}")
     };
-    (0..size)
-        .map(|at| leaf_hash(text(at).as_bytes()))
-        .collect()
+    (0..size).map(|at| leaf_hash(text(at).as_bytes())).collect()
 }
 
 /// The head of the first `size` leaves.

@@ -90,7 +90,11 @@ fn trusted(text: &str) -> Result<Vec<IpBlock>, Failure> {
 }
 
 /// A number with ms, s, m or h.
-pub(crate) fn time(name: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
+pub(crate) fn time(
+    name: &str,
+    given: Option<&str>,
+    default: Duration,
+) -> Result<Duration, Failure> {
     let Some(text) = given else {
         return Ok(default);
     };

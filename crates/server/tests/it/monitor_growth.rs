@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::monitoring::{Monitor, Way, output, publish};
 use crate::monitoring::{Between, files, serve_files};
+use crate::monitoring::{Monitor, Way, output, publish};
 use crate::support::{BINARY, Server, command, repository, start, success, text};
 
 fn copy(from: &Path, to: &Path) {
@@ -84,7 +84,11 @@ async fn a_log_that_grows_stays_good() {
 }
 
 /// The evidence stands alone: two notes that the log signed, and hashes.
-fn check_evidence(finding: &Value, monitor: &Monitor, kind: &str) -> (Checkpoint, Checkpoint, Value) {
+fn check_evidence(
+    finding: &Value,
+    monitor: &Monitor,
+    kind: &str,
+) -> (Checkpoint, Checkpoint, Value) {
     let path = monitor.home.join(finding["evidence"].as_str().unwrap());
     let evidence: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(evidence["finding"], kind);
@@ -111,7 +115,10 @@ async fn a_restored_backup_is_caught() {
     let work = tempfile::tempdir().unwrap();
     publish(&server, 270, "door.open").await;
     server.stop();
-    let (data, backup) = (home.path().join("audittrail-data"), home.path().join("backup"));
+    let (data, backup) = (
+        home.path().join("audittrail-data"),
+        home.path().join("backup"),
+    );
     copy(&data, &backup);
     let server = Server::start(home.path());
     publish(&server, 50, "door.close").await;
@@ -177,7 +184,10 @@ async fn a_second_history_is_caught() {
     one.stop();
     let data = "audittrail-data";
     copy(&one_home.path().join(data), &two_home.path().join(data));
-    let (one, two) = (Server::start(one_home.path()), Server::start(two_home.path()));
+    let (one, two) = (
+        Server::start(one_home.path()),
+        Server::start(two_home.path()),
+    );
     publish(&one, 256, "door.open").await;
     publish(&two, 300, "door.open").await;
     let work = tempfile::tempdir().unwrap();
@@ -210,7 +220,11 @@ async fn tiles_changed_on_their_way_prove_nothing() {
                 bytes.iter_mut().for_each(|byte| *byte ^= 1);
                 bytes
             };
-            if path == tile { Way::Change(last) } else { Way::Pass }
+            if path == tile {
+                Way::Change(last)
+            } else {
+                Way::Pass
+            }
         });
         let between = between.await;
         let finding = monitor.before(&between.url).finds("unproven", &[]).await;
@@ -232,13 +246,19 @@ async fn what_cannot_be_monitored() {
     let foreign = Monitor::of(&other, work.path());
     let run = |arguments: &[&str]| {
         let mut run = command(BINARY);
-        run.args(["monitor"]).args(arguments).current_dir(work.path());
+        run.args(["monitor"])
+            .args(arguments)
+            .current_dir(work.path());
         let output = run.output().unwrap();
         assert!(output.stdout.is_empty());
         (output.status.code().unwrap(), text(&output.stderr))
     };
     let (url, key) = (server.url.as_str(), monitor.key.as_str());
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
+        (
+            &[url, "--key", key, "--metrics-listen", "here"],
+            "metrics-listen",
+        ),
         (&[url], "--key"),
         (&["--key", key], "URL"),
         (&[url, "--key", "a+b+c"], "key"),

@@ -112,7 +112,10 @@ pub(crate) async fn publish(server: &Server, count: usize, action: &str) {
     let (status, answer) = server
         .post("/logs/?ack=published&receipts=none", &json!(entries))
         .await;
-    assert_eq!((status.as_u16(), &answer["ack"]), (201, &json!("published")));
+    assert_eq!(
+        (status.as_u16(), &answer["ack"]),
+        (201, &json!("published"))
+    );
 }
 
 /// Answers in place of the log, or lets it answer, or changes what it answers.
@@ -135,7 +138,10 @@ pub(crate) struct Between {
 
 impl Between {
     /// Stands before a log; lives as long as the test's runtime.
-    pub(crate) async fn new(log: &str, choose: impl Fn(&str) -> Way + Send + Sync + 'static) -> Self {
+    pub(crate) async fn new(
+        log: &str,
+        choose: impl Fn(&str) -> Way + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let between = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),

@@ -145,7 +145,8 @@ async fn compare(log: &Log, kept: &Sighting, seen: &Sighting) -> Result<(), Trou
         Standing::Larger => {}
     }
     let unproven = |why: &str| {
-        let detail = format!("the log of {to} entries is not proven to extend that of {from}: {why}");
+        let detail =
+            format!("the log of {to} entries is not proven to extend that of {from}: {why}");
         (Kind::Unproven, detail)
     };
     let mut tiles: HashMap<TileId, Vec<Hash>> = HashMap::new();

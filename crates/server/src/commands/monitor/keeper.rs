@@ -117,7 +117,8 @@ impl Keeper {
             return Ok(Some(path));
         }
         fs::create_dir_all(&directory).map_err(|error| files::unusable(&directory, &error))?;
-        let there = fs::read_dir(&directory).map_err(|error| files::unusable(&directory, &error))?;
+        let there =
+            fs::read_dir(&directory).map_err(|error| files::unusable(&directory, &error))?;
         if there.count() >= EVIDENCE_FILES {
             return Ok(None);
         }

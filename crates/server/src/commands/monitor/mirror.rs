@@ -157,12 +157,7 @@ impl Mirror {
     }
 
     /// Proves the tiles above a tile of leaf hashes, and stores those that are full.
-    async fn above(
-        &mut self,
-        log: &Log,
-        tree: &mut ProvenTree,
-        index: u64,
-    ) -> Result<(), Trouble> {
+    async fn above(&mut self, log: &Log, tree: &mut ProvenTree, index: u64) -> Result<(), Trouble> {
         let mut needed = tree.needs(leaf_tile(index, FULL));
         needed.pop();
         for id in needed {

@@ -33,8 +33,10 @@ use crate::ambient::SystemClock;
 use crate::cli::MonitorArguments;
 use crate::commands::serve;
 use crate::http::{self, Bounds};
-use crate::settings::edge::time;
+use crate::settings::{address, edge::time};
 
+/// Where a server on the same machine is not.
+const METRICS_EXAMPLE: &str = "127.0.0.1:9465";
 /// Alerts that are on their way have so long when the monitor is stopped.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -84,9 +86,17 @@ pub(crate) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
         if arguments.once {
             watch.once(courier).await
         } else {
-            watch.on(courier, interval, arguments.metrics_listen).await
+            let metrics = metrics_address(arguments.metrics_listen.as_deref())?;
+            watch.on(courier, interval, metrics).await
         }
     })
+}
+
+/// `none` and `same` are what the variable can say to a server.
+fn metrics_address(given: Option<&str>) -> Result<Option<std::net::SocketAddr>, Failure> {
+    let given = given.filter(|text| !matches!(*text, "none" | "same"));
+    let parsed = given.map(|text| address("metrics-listen", Some(text), METRICS_EXAMPLE));
+    parsed.transpose()
 }
 
 fn keys(texts: &[String]) -> Result<LogKeys, Failure> {

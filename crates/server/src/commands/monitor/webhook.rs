@@ -81,7 +81,14 @@ impl Webhook {
             "earlier": note("earlier"),
             "later": note("later"),
         });
-        if self.to.try_send(Alert { id: id.clone(), body }).is_ok() {
+        if self
+            .to
+            .try_send(Alert {
+                id: id.clone(),
+                body,
+            })
+            .is_ok()
+        {
             self.pending.push(id);
         }
     }
@@ -132,7 +139,13 @@ impl Courier {
                 tokio::time::sleep(BACKOFF * 2_u32.pow(attempt - 1)).await;
             }
             // What it answers is not read.
-            match self.client.post(self.url.clone()).json(&alert.body).send().await {
+            match self
+                .client
+                .post(self.url.clone())
+                .json(&alert.body)
+                .send()
+                .await
+            {
                 Ok(answer) if answer.status().is_success() => return true,
                 Ok(answer) => why = format!("it answered {}", answer.status()),
                 Err(error) => why = remote::chain(&error.without_url()),

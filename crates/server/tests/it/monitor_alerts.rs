@@ -1,0 +1,294 @@
+//! `audittrail monitor`: whom it tells, and how often.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use audittrail_checkpoint::Signer;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::monitoring::{Monitor, publish, silence};
+use crate::support::{Server, start};
+
+/// Takes alerts after it has refused some.
+#[derive(Clone, Default)]
+struct Receiver {
+    url: String,
+    refuses: usize,
+    hangs: bool,
+    attempts: Arc<AtomicUsize>,
+    taken: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Receiver {
+    async fn new(refuses: usize, hangs: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = Self {
+            url: format!("http://{}/hook?key=secret", listener.local_addr().unwrap()),
+            refuses,
+            hangs,
+            ..Self::default()
+        };
+        let router = Router::new().fallback(receive).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        receiver
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, body: String) -> Response {
+    let attempt = receiver.attempts.fetch_add(1, Ordering::SeqCst);
+    if receiver.hangs {
+        return silence();
+    }
+    if attempt < receiver.refuses {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    receiver
+        .taken
+        .lock()
+        .unwrap()
+        .push(serde_json::from_str(&body).unwrap());
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// A monitor that runs until it is stopped.
+struct Running {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(monitor: &Monitor, arguments: &[&str]) -> Self {
+        let mut command = monitor.command(arguments);
+        let mut child = command
+            .args(["--interval", "50ms"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    /// The next check.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Checks until one has this outcome.
+    fn until(&mut self, outcome: &str) -> Value {
+        loop {
+            let said = self.next();
+            if said["outcome"] == outcome {
+                return said;
+            }
+        }
+    }
+
+    /// SIGTERM; the exit code.
+    fn stop(mut self) -> i32 {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+/// A log of the same name and another key, so that every check finds something.
+fn with_other_key(monitor: &Monitor) -> Monitor {
+    let origin = monitor.key.split('+').next().unwrap();
+    let mut other = monitor.clone();
+    other.key = Signer::from_seed(origin, [3; 32])
+        .unwrap()
+        .verifier()
+        .to_string();
+    other
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_finding_is_told_once() {
+    let (_home, server) = start();
+    publish(&server, 3, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = Monitor::of(&server, work.path());
+    let receiver = Receiver::new(2, false).await;
+    let hook = ["--webhook", receiver.url.as_str()];
+    monitor.good(&hook).await;
+    assert_eq!(receiver.attempts.load(Ordering::SeqCst), 0);
+    let wrong = with_other_key(&monitor);
+    // The status belongs to the state; this one has none.
+    std::fs::remove_file(monitor.state()).unwrap();
+    for _ in 0..2 {
+        wrong.finds("checkpoint", &hook).await;
+    }
+    assert_eq!(
+        receiver.attempts.load(Ordering::SeqCst),
+        3,
+        "two refused, one taken, no more"
+    );
+    let taken = receiver.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0]["finding"], "checkpoint");
+    assert!(
+        taken[0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("none of the known keys")
+    );
+    // Once it was good in between it is a new one.
+    monitor.good(&hook).await;
+    std::fs::remove_file(monitor.state()).unwrap();
+    wrong.finds("checkpoint", &hook).await;
+    assert_eq!(receiver.taken().len(), 2);
+}
+
+/// A checkpoint that is too old, by the time at which it was first seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_checkpoint_is_told() {
+    let (_home, server) = start();
+    publish(&server, 3, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = Monitor::of(&server, work.path());
+    let receiver = Receiver::new(0, false).await;
+    let arguments = ["--webhook", receiver.url.as_str(), "--max-age", "1h"];
+    monitor.good(&arguments).await;
+    let status = work.path().join("state.status");
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
+    let hours =
+        |number: i64| json!(kept["first_seen"].as_i64().unwrap() - number * 3_600 * 1_000_000_000);
+    kept["first_seen"] = hours(2);
+    std::fs::write(&status, kept.to_string()).unwrap();
+    let finding = monitor.finds("old", &arguments).await;
+    assert!(
+        finding["detail"].as_str().unwrap().contains("3 entries"),
+        "{finding}"
+    );
+    assert_eq!(receiver.taken().len(), 1);
+    publish(&server, 1, "door.open").await;
+    monitor.good(&arguments).await;
+}
+
+/// Whoever does not answer is not waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_hangs_holds_nothing_up() {
+    let (_home, server) = start();
+    publish(&server, 3, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = with_other_key(&Monitor::of(&server, work.path()));
+    let receiver = Receiver::new(0, true).await;
+    let running = Running::start(&monitor, &["--webhook", &receiver.url]);
+    let checks = tokio::task::spawn_blocking(move || {
+        let mut running = running;
+        for _ in 0..20 {
+            assert_eq!(running.next()["outcome"], "finding");
+        }
+        running.child.kill().unwrap();
+        running.child.wait().unwrap();
+    });
+    checks.await.unwrap();
+    // One alert at a time, however many checks there were.
+    assert!(receiver.attempts.load(Ordering::SeqCst) <= 2);
+}
+
+async fn page(stderr: &mut BufReader<std::process::ChildStderr>) -> String {
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("metrics on ").unwrap().to_owned();
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
+fn metric(page: &str, name: &str) -> f64 {
+    let line = page.lines().find(|line| line.starts_with(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in\n{page}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Good while the log grows; away, and after a while that is told; good again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_goes_away_and_comes_back() {
+    let (home, server) = start();
+    publish(&server, 300, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = Monitor::of(&server, work.path());
+    let receiver = Receiver::new(0, false).await;
+    let mut running = Running::start(
+        &monitor,
+        &[
+            "--metrics-listen",
+            "127.0.0.1:0",
+            "--mirror",
+            "mirror",
+            "--webhook",
+            &receiver.url,
+            "--unreachable-after",
+            "500ms",
+        ],
+    );
+    assert_eq!(running.next()["outcome"], "good");
+    publish(&server, 20, "door.open").await;
+    while running.until("good")["size"] != 320 {}
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    let page = page(&mut stderr).await;
+    for (name, value) in [
+        ("audittrail_monitor_checkpoint_entries ", 320.0),
+        ("audittrail_monitor_mirror_entries ", 320.0),
+        ("audittrail_monitor_findings ", 0.0),
+        ("audittrail_monitor_checks_total{outcome=\"finding\"}", 0.0),
+    ] {
+        assert!(
+            (metric(&page, name) - value).abs() < 0.5,
+            "{name} {value}\n{page}"
+        );
+    }
+    assert!(metric(&page, "audittrail_monitor_checks_total{outcome=\"good\"}") >= 2.0);
+    assert!(metric(&page, "audittrail_monitor_checkpoint_age_seconds ") >= 0.0);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    server.kill();
+    // At first it is only away.
+    assert_eq!(running.until("unreachable")["findings"], json!([]));
+    let said = running.until("finding");
+    assert_eq!(said["findings"][0]["kind"], "unreachable");
+    let server = Server::start_at(home.path(), &address);
+    publish(&server, 5, "door.open").await;
+    while running.until("good")["size"] != 325 {}
+    let code = tokio::task::spawn_blocking(move || running.stop())
+        .await
+        .unwrap();
+    assert_eq!(code, 1, "something was found while it ran");
+    let told = receiver.taken();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["finding"], "unreachable");
+    // Nothing was found: it ends well.
+    let mut running = Running::start(&monitor, &[]);
+    running.until("good");
+    assert_eq!(running.stop(), 0);
+}
+
+/// Two would overwrite each other's state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_monitor_at_a_time() {
+    let (_home, server) = start();
+    publish(&server, 3, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = Monitor::of(&server, work.path());
+    let mut running = Running::start(&monitor, &[]);
+    running.until("good");
+    let output = crate::monitoring::output(monitor.command(&["--once"])).await;
+    let said = crate::support::text(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && said.contains("another monitor"),
+        "{said}"
+    );
+    assert_eq!(running.stop(), 0);
+}
