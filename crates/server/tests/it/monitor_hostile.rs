@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use crate::monitoring::{Between, Monitor, Way, flood, publish, silence};
-use crate::support::start;
+use crate::support::{DEADLINE, start};
 
 fn signer(name: &str, seed: u8) -> Signer {
     Signer::from_seed(name, [seed; 32]).unwrap()
@@ -73,9 +73,9 @@ async fn check(
     });
     let between = between.await;
     let monitor = Monitor::at(&between.url, &key.verifier().to_string(), work);
-    let (code, said) = monitor
-        .once(&["--timeout", "2s", "--mirror", "mirror"])
-        .await;
+    let arguments = ["--timeout", "2s", "--mirror", "mirror"];
+    let ended = tokio::time::timeout(DEADLINE, monitor.once(&arguments)).await;
+    let (code, said) = ended.expect("it is bounded");
     (code, said, between)
 }
 

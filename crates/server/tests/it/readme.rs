@@ -56,6 +56,10 @@ fn the_shell_blocks_run() {
         "{said}"
     );
     assert!(
+        answers[4].contains("the first checkpoint seen") && answers[4].contains("each in the tree"),
+        "{said}"
+    );
+    assert!(
         !text(&output.stderr).contains("error"),
         "{}",
         text(&output.stderr)

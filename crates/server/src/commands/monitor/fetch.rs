@@ -24,7 +24,7 @@ pub(super) struct Log {
     limit: Duration,
 }
 
-/// What stands before what is asked for.
+/// An answer that says something about the log.
 enum Answer {
     Found(Vec<u8>),
     NotFound,
@@ -106,7 +106,7 @@ impl Log {
     async fn get(&self, path: &str, limit: usize) -> Result<Answer, Trouble> {
         let url = Url::parse(&format!("{}/{path}", self.base))
             .map_err(|error| Trouble::Away(format!("{path}: {error}")))?;
-        // Without it a token-bearing request could be told apart; nothing else is sent.
+        // Bundles get smaller by it, and other logs have them in no other form.
         let mut request = self.client.get(url).header(ACCEPT_ENCODING, "gzip");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);

@@ -53,6 +53,8 @@ pub(crate) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
     let max_age = arguments.max_age.as_deref();
     let max_age = max_age.map(|text| time("max-age", Some(text), interval));
     let max_age = max_age.transpose()?;
+    let metrics = arguments.metrics_listen.as_deref();
+    let metrics = metrics_address(metrics.filter(|_| !arguments.once))?;
     let keys = keys(&arguments.key)?;
     let log = Log::new(&arguments.url, arguments.token.as_deref(), limit)?;
     let webhook = arguments.webhook.as_deref().map(webhook::start);
@@ -86,7 +88,6 @@ pub(crate) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
         if arguments.once {
             watch.once(courier).await
         } else {
-            let metrics = metrics_address(arguments.metrics_listen.as_deref())?;
             watch.on(courier, interval, metrics).await
         }
     })
