@@ -270,7 +270,8 @@ impl SearchIndex {
             tail.offer_unreadable(in_tail, &apart, &mut collector);
             collector
         } else {
-            let mut collector = self.guarded(|| segments.select(query, &plan, &apart))?;
+            let mut collector =
+                self.guarded(|| segments.select(query, &plan, &self.files.fields, &apart))?;
             tail.offer(in_tail, &apart, &mut collector);
             collector
         };

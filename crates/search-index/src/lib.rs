@@ -7,6 +7,7 @@
 //! [`audittrail_store::Filter::matches`] alone.
 
 mod compare;
+mod count;
 mod error;
 mod follow;
 mod grams;

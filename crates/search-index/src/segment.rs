@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use audittrail_store::text::fold;
 use tantivy::columnar::ColumnValues;
 use tantivy::index::{InvertedIndexReader, SegmentId, SegmentReader};
-use tantivy::postings::SegmentPostings;
+use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet as _, TERMINATED};
 
@@ -16,6 +17,9 @@ use crate::terms;
 
 /// So many documents have common bounds of their times: whole blocks are skipped by them.
 pub(crate) const BLOCK: u32 = 4_096;
+
+/// Up to so many actions of a segment are kept in memory.
+const FEW_ACTIONS: usize = 1_024;
 
 /// The least and the greatest value in a block.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +80,8 @@ pub(crate) struct Segment {
     pub(crate) received: Times,
     /// Indices of entries that could not be read.
     pub(crate) damaged: Vec<u64>,
+    /// Its actions, folded, unless they are many.
+    actions: OnceLock<Option<Vec<(String, TermInfo)>>>,
 }
 
 impl Segment {
@@ -98,6 +104,7 @@ impl Segment {
             timestamp: Times::open(reader, TIMESTAMP)?,
             received: Times::open(reader, RECEIVED)?,
             damaged,
+            actions: OnceLock::new(),
         })
     }
 
@@ -119,6 +126,26 @@ impl Segment {
         };
         let start = within(indices.start);
         start..within(indices.end).max(start)
+    }
+
+    /// The folded actions of its entries, each with the documents that have it; `None` if they
+    /// are more than are kept.
+    pub(crate) fn actions(&self) -> Result<Option<&[(String, TermInfo)]>, IndexError> {
+        if let Some(actions) = self.actions.get() {
+            return Ok(actions.as_deref());
+        }
+        let (from, to) = terms::actions_starting("");
+        let mut stream = self.terms.terms().range().ge(from).le(to).into_stream()?;
+        let mut actions = Some(Vec::new());
+        while let (Some((term, info)), Some(kept)) = (stream.next(), &mut actions) {
+            if kept.len() == FEW_ACTIONS {
+                actions = None;
+                break;
+            }
+            let action = String::from_utf8_lossy(&term[1..]);
+            kept.push((fold(&action).to_string(), info.clone()));
+        }
+        Ok(self.actions.get_or_init(|| actions).as_deref())
     }
 
     /// The document with this term, for a term that one has at most.

@@ -40,6 +40,11 @@ impl TailEntry {
         }
     }
 
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn new(id: Uuid, stored: Stored, unreadable: bool) -> Self {
         // Two vectors, a place in a chunk and one in the table of ids, about.
         const OWN: usize = 256;

@@ -150,19 +150,25 @@ impl Store for EmbeddedStore {
         }
         let indices = indices.to_vec();
         self.read("records cannot be read", move |shared| {
-            let mut stored = Vec::with_capacity(indices.len());
-            let mut rest = indices.as_slice();
-            while let Some((first, _)) = rest.split_first() {
-                let run = (*first..)
-                    .zip(rest)
-                    .take_while(|(want, have)| want == *have)
-                    .count();
-                shared
-                    .segments
-                    .read(*first..*first + run as u64, &mut stored)?;
-                rest = &rest[run..];
+            // A page that goes backwards has neighbours, too.
+            let mut sorted = indices.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let mut stored = Vec::with_capacity(sorted.len());
+            for run in sorted.chunk_by(|one, next| one + 1 == *next) {
+                let (first, len) = (run[0], run.len() as u64);
+                shared.segments.read(first..first + len, &mut stored)?;
             }
-            Ok(stored)
+            if sorted == indices {
+                return Ok(stored);
+            }
+            let place = |index: &u64| sorted.binary_search(index).ok();
+            let asked = indices.iter().filter_map(place);
+            if sorted.len() < indices.len() {
+                return Ok(asked.map(|at| stored[at].clone()).collect());
+            }
+            let mut stored: Vec<Option<Stored>> = stored.into_iter().map(Some).collect();
+            Ok(asked.filter_map(|at| stored[at].take()).collect())
         })
         .await
     }
