@@ -1,5 +1,7 @@
 //! From a body to submissions, and from submissions to what became of them.
 
+use std::collections::BTreeSet;
+
 use audittrail_auth::{Denied, Principal};
 use audittrail_entry::{NewEntry, SealWith, Submitter, Timestamp, Violation, parse_array};
 use audittrail_entry::{uuid_v7, uuid_v8};
@@ -354,38 +356,33 @@ impl Shared {
     /// Commits what can be committed: with `skip`, entries whose ids are taken are left out.
     pub(crate) async fn commit_good(
         &self,
-        mut good: Vec<(Place, Submission)>,
+        good: Vec<(Place, Submission)>,
         rejected: &mut Vec<Rejected>,
         skip: bool,
     ) -> Result<(Request, Vec<Placed>), Problem> {
+        let (mut places, mut entries): (Vec<Place>, Vec<Submission>) = good.into_iter().unzip();
         loop {
-            if good.is_empty() {
+            if entries.is_empty() {
                 return Err(refusal(rejected, skip));
             }
-            let entries = good
-                .iter()
-                .map(|(_, submission)| submission.clone())
-                .collect();
             let request = Request::new(entries);
             let positions = match self.commit(&request).await? {
                 Committed::At(placed) => return Ok((request, placed)),
-                Committed::Conflict(positions) => positions,
+                Committed::Conflict(positions) => BTreeSet::from_iter(positions),
             };
-            let mut position = 0..;
-            let (taken, rest): (Vec<_>, Vec<_>) = good.into_iter().partition(|_| {
-                position
-                    .next()
-                    .is_some_and(|position| positions.contains(&position))
-            });
-            good = rest;
-            let conflicts = taken.into_iter().map(|(place, _)| Rejected {
-                place,
-                why: Why::Conflict,
-            });
-            rejected.extend(conflicts);
+            rejected.extend(positions.iter().filter_map(|position| {
+                let place = *places.get(*position)?;
+                let why = Why::Conflict;
+                Some(Rejected { place, why })
+            }));
             if !skip {
                 return Err(refusal(rejected, false));
             }
+            let rest = request.entries.iter().enumerate();
+            let rest = rest.filter(|(position, _)| !positions.contains(position));
+            entries = rest.map(|(_, entry)| entry.clone()).collect();
+            let mut position = 0..;
+            places.retain(|_| position.next().is_none_or(|at| !positions.contains(&at)));
         }
     }
 }

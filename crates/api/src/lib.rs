@@ -29,6 +29,7 @@ mod render_csv;
 mod request_id;
 mod routes;
 mod settings;
+mod splice;
 mod stream;
 
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! Whether what came is a whole export, how many entries it has, and how many are marked as
-//! failed: looked at byte by byte as it passes, in constant memory.
+//! failed: looked at as it passes, in constant memory.
 //!
 //! It relies on what the server writes: no space between JSON's tokens, `verified` as the last
 //! member of a result and the last column of a row.
+
+use memchr::{memchr2, memchr2_iter};
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -44,17 +46,18 @@ impl Form {
 
 /// What a result ends with that did not verify, before its bracket: in the array's place and
 /// depth this can be nothing else, since a quote within a string has a backslash before it.
-const UNVERIFIED: u128 = u128::from_be_bytes(*b"\"verified\":false");
+const UNVERIFIED: &[u8] = b"\"verified\":false";
 /// The same of a row, before its line feed.
-const UNVERIFIED_ROW: u128 = u64::from_be_bytes(*b"\0,false\r") as u128;
-const ROW_END: u128 = (1 << 56) - 1;
+const UNVERIFIED_ROW: &[u8] = b",false\r";
+/// As long as the longer of the two.
+const KEPT: usize = 16;
 
 /// What has come so far.
 #[derive(Debug)]
 pub(crate) struct Whole {
     form: Form,
-    /// The last sixteen bytes.
-    last: u128,
+    /// The last bytes of the parts before.
+    last: [u8; KEPT],
     depth: u32,
     /// Within a string, or within a quoted cell.
     quoted: bool,
@@ -71,7 +74,7 @@ impl Whole {
     pub(crate) fn new(form: Form) -> Self {
         Self {
             form,
-            last: 0,
+            last: [0; KEPT],
             depth: 0,
             quoted: false,
             escaped: false,
@@ -83,38 +86,64 @@ impl Whole {
     }
 
     pub(crate) fn take(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match self.form {
-                Form::Csv => self.take_csv(*byte),
-                Form::Json | Form::Ndjson => self.take_json(*byte),
+        match self.form {
+            Form::Csv => self.take_csv(bytes),
+            Form::Json | Form::Ndjson => self.take_json(bytes),
+        }
+        let kept = &bytes[bytes.len().saturating_sub(KEPT)..];
+        self.last.rotate_left(kept.len());
+        self.last[KEPT - kept.len()..].copy_from_slice(kept);
+    }
+
+    /// Whether `end` stands just before a place of this part.
+    fn is_before(&self, bytes: &[u8], at: usize, end: &[u8]) -> bool {
+        match at.checked_sub(end.len()) {
+            Some(start) => bytes[start..at] == *end,
+            None => {
+                let (before, within) = end.split_at(end.len() - at);
+                self.last.ends_with(before) && bytes.starts_with(within)
             }
-            self.last = self.last << 8 | u128::from(*byte);
         }
     }
 
-    fn take_csv(&mut self, byte: u8) {
-        self.ended = false;
-        match byte {
-            b'"' => self.quoted = !self.quoted,
-            b'\n' if !self.quoted => {
+    fn take_csv(&mut self, bytes: &[u8]) {
+        let mut next = 0;
+        // What lies between them changes nothing.
+        for at in memchr2_iter(b'"', b'\n', bytes) {
+            next = at + 1;
+            self.ended = false;
+            if bytes[at] == b'"' {
+                self.quoted = !self.quoted;
+            } else if !self.quoted {
                 self.ended = true;
                 self.rows += 1;
-                self.unverified += u64::from(self.last & ROW_END == UNVERIFIED_ROW);
+                self.unverified += u64::from(self.is_before(bytes, at, UNVERIFIED_ROW));
             }
-            _ => {}
+        }
+        self.ended &= next == bytes.len();
+    }
+
+    fn take_json(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            if !self.quoted {
+                self.take_token(*byte, bytes, at);
+                at += 1;
+            } else if self.escaped {
+                self.escaped = false;
+                at += 1;
+            } else if let Some(len) = memchr2(b'"', b'\\', &bytes[at..]) {
+                at += len;
+                self.escaped = bytes[at] == b'\\';
+                self.quoted = self.escaped;
+                at += 1;
+            } else {
+                return;
+            }
         }
     }
 
-    fn take_json(&mut self, byte: u8) {
-        if self.quoted {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.quoted = false,
-                _ => {}
-            }
-            return;
-        }
+    fn take_token(&mut self, byte: u8, bytes: &[u8], at: usize) {
         self.ended = false;
         match byte {
             b'"' => self.quoted = true,
@@ -122,7 +151,7 @@ impl Whole {
             b'}' | b']' => {
                 if byte == b'}' && self.depth == self.form.depth() {
                     self.rows += 1;
-                    self.unverified += u64::from(self.last == UNVERIFIED);
+                    self.unverified += u64::from(self.is_before(bytes, at, UNVERIFIED));
                 }
                 self.depth = self.depth.saturating_sub(1);
                 self.ended = self.form == Form::Json && byte == b']' && self.depth == 0;
