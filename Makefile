@@ -4,8 +4,9 @@
 # make soak  many more simulated crashes: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
-# make bench-search EVENTS="COMMAND"
-#            fills a log with what a command writes and times pages of lists
+# make bench-search EVENTS="cat events.ndjson" DATA=/var/tmp/bench-search
+#            fills a log with what a command writes, one entry a line, and times pages of lists;
+#            with DATA the log is kept, and measured again as it is the next time
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -48,7 +49,7 @@ lint:
 
 bench-search:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
-	tools/bench-search $(BINARY) "$(EVENTS)"
+	tools/bench-search $(BINARY) "$(EVENTS)" $(if $(DATA),--data $(DATA))
 
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
