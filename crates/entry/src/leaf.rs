@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::json::plain_len;
 use crate::record::hyphenated;
 use crate::{OpenPart, Outcome, Timestamp};
 
@@ -53,9 +54,7 @@ impl<'a> Rest<'a> {
 
     /// Goes past a text and its closing quote.
     fn text(&mut self) -> Option<&'a str> {
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-        let end = self.0.bytes().position(|byte| special(&byte))?;
-        let (text, rest) = self.0.split_at(end);
+        let (text, rest) = self.0.split_at(plain_len(self.0.as_bytes()));
         self.0 = rest.strip_prefix('"')?;
         Some(text)
     }
