@@ -55,7 +55,8 @@ proptest! {
                     let (waiting, _) = index.waiting();
                     let position = index.position();
                     let done = index.step(&log).unwrap();
-                    prop_assert_eq!(done.entries, waiting.min(step) as u64);
+                    // Where more waits, a step takes up to three times as much.
+                    prop_assert_eq!(done.entries, waiting.min(3 * step) as u64);
                     prop_assert_eq!(index.position(), position + done.entries);
                 }
                 Act::MakeRoom => {
