@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, SyncPoint, read_file, replace_file};
+use crate::disk::{DirectoryLock, Disk, SyncPoint, read_file, replace_file};
 use crate::layout::Layout;
 use crate::start_error::StartError;
 
@@ -12,7 +12,7 @@ use crate::start_error::StartError;
 pub struct DataDirectory {
     disk: Arc<dyn Disk>,
     layout: Layout,
-    _lock: Box<dyn Send + Sync>,
+    lock: Box<dyn DirectoryLock>,
 }
 
 impl DataDirectory {
@@ -39,20 +39,21 @@ impl DataDirectory {
                  with --data"
                 )),
                 _ => StartError::Io {
-                    what: format!("{shown} cannot be locked"),
+                    what: format!("{} cannot be locked", layout.lock().display()),
                     source: error,
                 },
             })?;
-        Ok(Self {
-            disk,
-            layout,
-            _lock: lock,
-        })
+        Ok(Self { disk, layout, lock })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Whether nobody else can take it.
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
+        self.lock.is_in_place()
     }
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {

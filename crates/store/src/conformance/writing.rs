@@ -168,8 +168,11 @@ pub async fn checkpoints_only_grow(store: Arc<dyn Store>) {
         );
         log.check(&store).await;
         if size == log.size() {
-            log.commit(&store, vec![Generator::new(9).entry(), Generator::new(10).entry()])
-                .await;
+            log.commit(
+                &store,
+                vec![Generator::new(9).entry(), Generator::new(10).entry()],
+            )
+            .await;
             log.check(&store).await;
         }
     }

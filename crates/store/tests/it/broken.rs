@@ -222,9 +222,10 @@ impl Store for Broken {
             {
                 Ok(Vec::new())
             }
-            (Wrong::AsksToTryAgainForNoHashes, Err(error)) => {
-                Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string()))
-            }
+            (Wrong::AsksToTryAgainForNoHashes, Err(error)) => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                error.to_string(),
+            )),
             (_, answer) => answer,
         }
     }
