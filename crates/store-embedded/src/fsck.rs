@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use audittrail_entry::KeyRing;
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
+use audittrail_store::Node;
 
 use crate::disk::{Disk, Mode};
 use crate::format::{
@@ -389,11 +390,7 @@ impl<'i> Checker<'i> {
     fn push_leaf(&mut self, hash: Hash, stored: Option<Hash>, file: &str, place: u64) {
         let index = self.edge.size();
         let mut nodes = Vec::new();
-        self.edge.push_with(hash, |level, index, hash| {
-            if level > 0 && level % 8 == 0 {
-                nodes.push((level, index, hash));
-            }
-        });
+        Node::push_leaf(&mut self.edge, hash, &mut nodes);
         if index < self.checkpoint_size() {
             let stored = stored.unwrap_or(Hash([0; 32]));
             self.stored_edge.push(stored);
@@ -401,13 +398,18 @@ impl<'i> Checker<'i> {
                 self.differing.push((index, file.to_owned(), place));
             }
         }
-        for (level, at, hash) in nodes {
-            self.node(level, at, hash);
+        for node in &nodes {
+            self.node(node);
         }
         self.compare_heads();
     }
 
-    fn node(&mut self, level: u8, at: u64, hash: Hash) {
+    fn node(&mut self, node: &Node) {
+        let Node {
+            level,
+            index: at,
+            hash,
+        } = *node;
         let below = (at + 1).checked_shl(u32::from(level)).unwrap_or(u64::MAX);
         if below > self.checkpoint_size() || !self.differing.is_empty() {
             return;

@@ -92,11 +92,7 @@ pub(crate) fn rebuild_tree(
                      or put log/ back"
                 ))
             })?;
-            edge.push_with(leaf, |level, index, hash| {
-                if level > 0 && level % 8 == 0 {
-                    nodes.push(Node { level, index, hash });
-                }
-            });
+            Node::push_leaf(&mut edge, leaf, &mut nodes);
             leaves.push(leaf);
         }
         tree.push(leaves, &nodes);

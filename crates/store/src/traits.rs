@@ -31,6 +31,17 @@ pub struct Node {
     pub hash: Hash,
 }
 
+impl Node {
+    /// Appends a leaf to a tree, and the nodes above it that it completes to `nodes`.
+    pub fn push_leaf(edge: &mut Edge, leaf: Hash, nodes: &mut Vec<Self>) {
+        edge.push_with(leaf, |level, index, hash| {
+            if level > 0 && level % 8 == 0 {
+                nodes.push(Self { level, index, hash });
+            }
+        });
+    }
+}
+
 /// What one commit adds to the log: consecutive entries, never none.
 #[derive(Debug)]
 pub struct Batch<'a> {

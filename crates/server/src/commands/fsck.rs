@@ -99,6 +99,11 @@ fn print(report: &FsckReport) {
             report.torn_bytes
         );
     }
+    if report.ids_left_out {
+        crate::out!(
+            "there are too many entries to look for all ids that stand twice: not all were looked for"
+        );
+    }
     if report.found == 0 {
         crate::out!("everything verifies");
     }

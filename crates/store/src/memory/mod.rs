@@ -203,11 +203,7 @@ impl State {
         let mut edge = self.edge.clone();
         let mut nodes = Vec::new();
         for entry in &batch.entries {
-            edge.push_with(entry.leaf_hash, |level, index, hash| {
-                if level > 0 && level % 8 == 0 {
-                    nodes.push(Node { level, index, hash });
-                }
-            });
+            Node::push_leaf(&mut edge, entry.leaf_hash, &mut nodes);
         }
         let by_level = |nodes: &[Node]| {
             let mut nodes: Vec<Node> = nodes.to_vec();
