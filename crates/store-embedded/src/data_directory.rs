@@ -23,9 +23,8 @@ impl DataDirectory {
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
         let layout = Layout::new(path);
         let shown = path.display();
-        disk.create_directory(path).map_err(StartError::io(format!(
-            "the data directory {shown} cannot be made"
-        )))?;
+        disk.create_directory(path)
+            .map_err(|error| unusable(path, "cannot be made", error))?;
         let parent = path.parent().unwrap_or(Path::new(""));
         disk.sync_directory(parent, SyncPoint::DataDirectory)
             .map_err(StartError::io(format!(
@@ -38,10 +37,7 @@ impl DataDirectory {
                     "another process is using {shown}: stop it first, or choose another directory \
                  with --data"
                 )),
-                _ => StartError::Io {
-                    what: format!("{} cannot be locked", layout.lock().display()),
-                    source: error,
-                },
+                _ => unusable(path, "cannot be locked by its file LOCK", error),
             })?;
         Ok(Self { disk, layout, lock })
     }
@@ -105,6 +101,21 @@ impl DataDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed()(error)),
         }
+    }
+}
+
+/// Why a data directory cannot be taken, with what to do where that is known.
+fn unusable(path: &Path, what: &str, source: io::Error) -> StartError {
+    let advice = match source.kind() {
+        io::ErrorKind::NotFound => "; the directory above it has to exist",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; this user has to be able to write there, or choose another directory with --data"
+        }
+        _ => "",
+    };
+    StartError::Io {
+        what: format!("the data directory {} {what}{advice}", path.display()),
+        source,
     }
 }
 
