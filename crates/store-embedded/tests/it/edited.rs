@@ -45,18 +45,18 @@ fn open(data: &Path) -> Arc<EmbeddedStore> {
     try_open(data).unwrap()
 }
 
-fn check_on(disk: Arc<dyn Disk>, data: &Path) -> FsckReport {
+fn check_on(disk: &Arc<dyn Disk>, data: &Path) -> FsckReport {
     let (keys, identity) = (keys(), identity());
     let input = FsckInput {
         identity: &identity,
         keys: &keys,
         since: None,
     };
-    fsck(&disk, data, &input, &mut |_, _| {}).unwrap()
+    fsck(disk, data, &input, &mut |_, _| {}).unwrap()
 }
 
 fn check(data: &Path) -> FsckReport {
-    check_on(Arc::new(RealDisk), data)
+    check_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), data)
 }
 
 /// A log of these entries, a batch each, with a checkpoint and its index in files.
@@ -270,7 +270,7 @@ fn a_directory_that_can_only_be_read_is_checked() {
     let data = tempfile::tempdir().unwrap();
     make(data.path(), 6);
     let before = names(data.path());
-    let report = check_on(Arc::new(ReadOnly), data.path());
+    let report = check_on(&(Arc::new(ReadOnly) as Arc<dyn Disk>), data.path());
     assert_eq!(
         (report.found, report.entries, report.indexed),
         (0, 6, Some(6))
@@ -305,14 +305,14 @@ fn a_directory_that_is_taken_away_ends_the_writing() {
     type Deed = fn(&Path);
     let deeds: [(&str, Deed); 6] = [
         ("LOCK removed", |data| {
-            std::fs::remove_file(data.join("LOCK")).unwrap()
+            std::fs::remove_file(data.join("LOCK")).unwrap();
         }),
         ("LOCK replaced", |data| {
             std::fs::remove_file(data.join("LOCK")).unwrap();
             std::fs::write(data.join("LOCK"), "").unwrap();
         }),
         ("log/ removed", |data| {
-            std::fs::remove_dir_all(data.join("log")).unwrap()
+            std::fs::remove_dir_all(data.join("log")).unwrap();
         }),
         ("the segment replaced by a copy", |data| {
             let bytes = std::fs::read(segment(data)).unwrap();
@@ -320,7 +320,7 @@ fn a_directory_that_is_taken_away_ends_the_writing() {
             std::fs::write(segment(data), bytes).unwrap();
         }),
         ("the directory removed", |data| {
-            std::fs::remove_dir_all(data).unwrap()
+            std::fs::remove_dir_all(data).unwrap();
         }),
         ("the directory moved", |data| {
             std::fs::rename(data, data.with_extension("moved")).unwrap();
