@@ -21,6 +21,7 @@ mod first_start;
 mod http2;
 mod interop;
 mod issuer;
+mod keys;
 mod liar;
 mod manual;
 mod prove_command;
