@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_auth::Authenticator;
+use audittrail_checkpoint::VerifierKey;
 use audittrail_entry::{Clock, Limits, Random, SigningKey};
 use audittrail_queue::Queue;
 use audittrail_store::{IpBlock, KeptCheckpoint, Reader, Store};
@@ -65,6 +66,8 @@ pub struct Api {
     pub earlier_keys: Vec<SigningKey>,
     /// The log's name.
     pub origin: String,
+    /// The key that checks the log's checkpoints.
+    pub vkey: VerifierKey,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Random numbers fit for cryptography.
@@ -94,6 +97,9 @@ pub struct ApiSettings {
     pub rate: Option<Rate>,
     /// Whether the server's metrics are at `/metrics` beside the API.
     pub serves_metrics: bool,
+    /// Whether anybody may have checkpoints and tiles, without a token. They show action, tenant,
+    /// outcome and times of every entry.
+    pub public_tiles: bool,
     /// The largest request body, as it is sent.
     pub body_bytes: usize,
     /// The largest request body after decompression.
@@ -129,6 +135,7 @@ impl Default for ApiSettings {
             trusted_proxies: Vec::new(),
             rate: None,
             serves_metrics: false,
+            public_tiles: false,
             body_bytes: 32 << 20,
             decoded_bytes: 128 << 20,
             body_stall: Duration::from_secs(10),

@@ -52,6 +52,10 @@ fn the_shell_blocks_run() {
     );
     assert!(answers[2].contains("everything verifies"), "{said}");
     assert!(
+        answers[3].contains("the proof is in door.tlog-proof"),
+        "{said}"
+    );
+    assert!(
         !text(&output.stderr).contains("error"),
         "{}",
         text(&output.stderr)
