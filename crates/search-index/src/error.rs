@@ -2,6 +2,7 @@
 
 use std::io;
 
+use audittrail_store::StoreError;
 use tantivy::TantivyError;
 
 /// Why the index gives no answer, or cannot be written.
@@ -29,6 +30,12 @@ pub enum IndexError {
         /// The reason.
         source: io::Error,
     },
+    /// The question has no answer, for a reason that lies in itself.
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    /// Nobody waits for the answer any more.
+    #[error("the question was given up")]
+    GivenUp,
     /// The library failed, for a reason that lies neither in its files nor in the system.
     #[error("the search index failed: {0}")]
     Failed(#[source] TantivyError),

@@ -16,6 +16,7 @@ mod page;
 mod plan;
 mod schema;
 mod segment;
+mod stats;
 mod tail;
 mod terms;
 

@@ -183,7 +183,7 @@ pub async fn statistics(store: Arc<dyn Store>) {
     let all: Vec<Option<&Entry<'_>>> = entries.iter().map(Some).collect();
     let mut numbers = Generator::new(71).numbers;
     let (mut counted, mut refused, mut failed) = (0, 0, 0);
-    for _ in 0..300 {
+    for _ in 0..160 {
         let mut query = stats_query(&mut numbers, &entries);
         if numbers.one_in(2) {
             query.access = Access::default();
@@ -205,7 +205,7 @@ pub async fn statistics(store: Arc<dyn Store>) {
     }
     // The questions have to reach what they are there for.
     assert!(
-        counted > 40 && refused > 10 && failed > 20,
+        counted > 20 && refused > 10 && failed > 10,
         "{counted}, {refused}, {failed}"
     );
 }
