@@ -6,7 +6,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use crate::problem::Slug;
-use crate::{State, create, docs_page, export, get, health, list, openapi, stream};
+use crate::{State, create, docs_page, export, get, health, list, openapi, stats, stream};
 
 /// Whom an endpoint is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 Unavailable,
                 OutcomeUnknown,
             ],
+        ),
+        Endpoint::new(
+            routes!(stats::stats),
+            READ,
+            &[InvalidParameter, NotAcceptable, Unavailable],
         ),
         Endpoint::new(
             routes!(stream::stream),

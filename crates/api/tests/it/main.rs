@@ -10,6 +10,7 @@
 mod description;
 mod events;
 mod exports;
+mod stats;
 mod stream_walls;
 mod streams;
 mod support;
