@@ -370,16 +370,9 @@ FACETS = ["action", "outcome", "resource", "source_ip", "tenant", "user_id"]
 
 def buckets_of(matching, interval, zone):
     """Starts of intervals as texts, with how many entries each has."""
-    found = collections.Counter(start_of(interval, zone, e["nanos"]) for e in matching)
-    # Two moments that a clock shows alike are equal to Python in one zone.
-    if interval in ("minute", "hour"):
-        found = collections.Counter(
-            start_of(interval, zone, e["nanos"]).isoformat() for e in matching)
-        ordered = sorted(found, key=lambda text: nanoseconds(text))
-    else:
-        ordered = [moment.isoformat() for moment in sorted(found)]
-        found = {moment.isoformat(): count for moment, count in found.items()}
-    return [(text.replace("+00:00", "Z"), found[text]) for text in ordered]
+    # As texts: to Python two moments that a clock shows alike are equal.
+    found = collections.Counter(start_of(interval, zone, e["nanos"]).isoformat() for e in matching)
+    return [(text.replace("+00:00", "Z"), found[text]) for text in sorted(found, key=nanoseconds)]
 
 
 def values_of(matching, facet, top):
