@@ -115,7 +115,7 @@ async fn access_is_that_of_the_list() {
     }
     served.token = token("w", Role::Writer, None);
     let (status, problem) = get(&served, "").await;
-    assert_eq!((status, &problem["scope"]), (403, &json!("logs:read")));
+    assert_eq!((status, &problem["scope"]), (403, &json!("logs:read:own")));
 }
 
 /// What failed is counted under every filter, and nothing is taken from what it says.
