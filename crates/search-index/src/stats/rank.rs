@@ -97,7 +97,7 @@ impl<'a> Ranker<'a> {
                     None => part.column.stream()?,
                 };
                 feeds.push(Feed::Column {
-                    stream,
+                    stream: Box::new(stream),
                     low: part.low,
                     counts: counted,
                 });
@@ -237,7 +237,7 @@ fn text(value: &[u8]) -> Result<&str, IndexError> {
 /// Values in order, with their counts.
 enum Feed<'a> {
     Column {
-        stream: Streamer<'a>,
+        stream: Box<Streamer<'a>>,
         low: u64,
         counts: Vec<u32>,
     },

@@ -185,17 +185,17 @@ impl Calendar {
     fn of_days(&self, second: i64) -> Span {
         let date = self.zone.to_datetime(moment(second)).date();
         let mut first = self.interval.first_day(date);
-        let mut span = self.from_day(first);
+        let mut span = self.beginning(first);
         // Where the clock goes back over midnight the old date comes once more after the new
         // day has begun.
         while second >= span.end {
             first = self.interval.next(first);
-            span = self.from_day(first);
+            span = self.beginning(first);
         }
         span
     }
 
-    fn from_day(&self, first: Date) -> Span {
+    fn beginning(&self, first: Date) -> Span {
         Span {
             start: self.first_second(first),
             end: self.first_second(self.interval.next(first)),
