@@ -197,11 +197,14 @@ impl IntoParams for Counting {
     fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
         let facets = Facet::ALL.map(Facet::as_str).join("|");
         let by = string().pattern(Some(format!("^({facets})(,({facets}))*$")));
-        let zone = text()
-            .format(Some(SchemaFormat::Custom("time-zone".to_owned())))
-            .default(Some(json!("UTC")))
-            .examples(["Europe/Berlin", "America/New_York", "UTC"]);
+        // No defaults here: tools send them, and each of these goes with another.
+        let zone = text().format(Some(SchemaFormat::Custom("time-zone".to_owned())));
         let top = number(1, crate::stats::MOST_TOP as i64);
+        let given = format!(
+            "How many values of each member are given, the most frequent ones; {} by default. With \
+             `by`.",
+            crate::stats::TOP
+        );
         vec![
             query(
                 "interval",
@@ -212,14 +215,11 @@ impl IntoParams for Counting {
             query(
                 "time_zone",
                 zone,
-                "Whose calendar it is: a name of the tz database. With `interval`.",
+                "Whose calendar it is: a name of the tz database, like `Europe/Berlin`; `UTC` by \
+                 default. With `interval`.",
             ),
             query("by", by, "Counts values of these members: comma-separated."),
-            query(
-                "top",
-                top.default(Some(json!(crate::stats::TOP))),
-                "How many values of each member are given, the most frequent ones. With `by`.",
-            ),
+            query("top", top, given),
         ]
     }
 }
