@@ -77,6 +77,8 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     )
     .map_err(|error| Failure::Failed(error.to_string()))?;
     log_start(&identity.origin, &report);
+    // Before anything is signed on top of it.
+    log_keys::check_newest(&store, &keys.entries, &settings).await?;
     let embedded = Arc::new(store);
     let _follower = Follower::start(Arc::clone(&embedded));
     let (store, grown) = Announcing::new(Arc::new(MeteredStore(Arc::clone(&embedded))));
@@ -99,6 +101,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         keys_wanted,
         authenticator,
         signing_key: Arc::new(keys.entries.current.clone()),
+        earlier_keys: keys.entries.earlier.clone(),
         origin: identity.origin.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
@@ -125,6 +128,8 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     let address = listener
         .local_addr()
         .map_err(|error| failed("the address is gone")(&error))?;
+    // Who reads the address may ask the server to stop at once.
+    let signals = Signals::new()?;
     greet(&settings, &keys, address)?;
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
@@ -138,7 +143,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         metrics_listener,
     };
     running
-        .until_stopped(listener, router, settings.edge.bounds, background)
+        .until_stopped(listener, router, settings.edge.bounds, background, signals)
         .await
 }
 
@@ -328,8 +333,8 @@ impl Running {
         router: Router,
         bounds: Bounds,
         background: impl Future<Output = ()>,
+        mut signals: Signals,
     ) -> Result<(), Failure> {
-        let mut signals = Signals::new()?;
         let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
