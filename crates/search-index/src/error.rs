@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use audittrail_store::StoreError;
 use tantivy::TantivyError;
 use tantivy::directory::error::{OpenDirectoryError, OpenReadError};
 
@@ -31,6 +32,12 @@ pub enum IndexError {
         /// The reason.
         source: io::Error,
     },
+    /// The question has no answer, for a reason that lies in itself.
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    /// Nobody waits for the answer any more.
+    #[error("the question was given up")]
+    GivenUp,
     /// The library failed, for a reason that lies neither in its files nor in the system.
     #[error("the search index failed: {0}")]
     Failed(#[source] TantivyError),

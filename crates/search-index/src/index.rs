@@ -52,16 +52,21 @@ pub struct IndexOptions {
     pub tail_bytes: usize,
     /// Memory in which a new segment is gathered, in bytes: 15 MB at least.
     pub writer_bytes: usize,
+    /// So many different values are counted at once, each in 4 bytes: where there are more, the
+    /// documents are gone through several times.
+    pub counters: usize,
 }
 
 impl Default for IndexOptions {
-    /// 20,000 entries a step; a tail of 256 k entries or 256 MiB; 64 MB to write in.
+    /// 20,000 entries a step; a tail of 256 k entries or 256 MiB; 64 MB to write in; 64 MiB
+    /// to count in.
     fn default() -> Self {
         Self {
             step_entries: 20_000,
             tail_entries: 256 << 10,
             tail_bytes: 256 << 20,
             writer_bytes: 64_000_000,
+            counters: 16 << 20,
         }
     }
 }
@@ -304,7 +309,7 @@ impl SearchIndex {
         Ok(collector.finish())
     }
 
-    fn building(&self, segments: &Segments) -> IndexError {
+    pub(crate) fn building(&self, segments: &Segments) -> IndexError {
         IndexError::Building {
             position: segments.end(),
             size: self.size.load(Ordering::Acquire),

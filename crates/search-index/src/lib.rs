@@ -17,6 +17,7 @@ mod page;
 mod plan;
 mod schema;
 mod segment;
+mod stats;
 mod tail;
 mod terms;
 

@@ -50,6 +50,11 @@ impl Times {
         self.values.get_val(doc)
     }
 
+    /// Reads consecutive ones from a document on.
+    pub(crate) fn read(&self, start: u32, values: &mut [i64]) {
+        self.values.get_range(u64::from(start), values);
+    }
+
     /// The bounds of each block.
     pub(crate) fn bounds(&self) -> &[Bounds] {
         self.bounds.get_or_init(|| {

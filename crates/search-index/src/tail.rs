@@ -18,7 +18,7 @@ const CHUNK: usize = 256;
 pub(crate) struct TailEntry {
     pub(crate) id: Uuid,
     pub(crate) stored: Stored,
-    unreadable: bool,
+    pub(crate) unreadable: bool,
     bytes: usize,
 }
 

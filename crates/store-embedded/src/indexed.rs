@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source, Step};
-use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stored};
+use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stats, StatsQuery, Stored};
 use uuid::Uuid;
 
 use crate::disk::Disk;
@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use crate::start_error::StartError;
 use crate::store::EmbeddedStore;
 use crate::tree::Tree;
+use crate::waiting::WaitedFor;
 use crate::walk::id_of;
 
 /// What the index reads of the log at once.
@@ -132,14 +133,24 @@ impl Shared {
     }
 
     pub(crate) fn search(&self, query: &Query) -> Result<Page, IndexError> {
-        let read = |index: u64| {
-            let mut stored = Vec::with_capacity(1);
-            self.segments.read(index..index + 1, &mut stored)?;
-            stored
-                .pop()
-                .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-        };
-        self.index.search(query, &read)
+        self.index.search(query, &|index| self.read_one(index))
+    }
+
+    pub(crate) fn stats(
+        &self,
+        query: &StatsQuery,
+        waited_for: &WaitedFor,
+    ) -> Result<Stats, IndexError> {
+        let read = |index| self.read_one(index);
+        self.index.stats(query, &read, &|| waited_for.still())
+    }
+
+    fn read_one(&self, index: u64) -> io::Result<Stored> {
+        let mut stored = Vec::with_capacity(1);
+        self.segments.read(index..index + 1, &mut stored)?;
+        stored
+            .pop()
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Before a batch: what waits in memory is bounded, so under sustained load the log goes

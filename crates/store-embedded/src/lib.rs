@@ -22,6 +22,7 @@ mod start_error;
 mod store;
 mod tail;
 mod tree;
+mod waiting;
 mod walk;
 mod writer;
 

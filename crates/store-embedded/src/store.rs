@@ -9,7 +9,8 @@ use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_search_index::IndexError;
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError,
+    StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use crate::shared::{Options, Shared, Writer};
 use crate::start::{Identity, StartReport, start};
 use crate::start_error::StartError;
 use crate::tree::Tree;
+use crate::waiting::Waiting;
 
 /// A log in one directory of one machine.
 ///
@@ -102,6 +104,7 @@ impl EmbeddedStore {
 fn index_error(what: &'static str, error: IndexError) -> StoreError {
     match error {
         IndexError::Building { .. } => StoreError::new(StoreErrorKind::Building, error.to_string()),
+        IndexError::Refused(error) => error,
         error => StoreError::caused(StoreErrorKind::Unavailable, what, error),
     }
 }
@@ -195,6 +198,17 @@ impl Store for EmbeddedStore {
             .read(what, move |shared| Ok(shared.search(&query)))
             .await?;
         page.map_err(|error| index_error(what, error))
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let query = query.clone();
+        let what = "statistics cannot be made";
+        let (asked, waited_for) = Waiting::new();
+        let stats = self
+            .read(what, move |shared| Ok(shared.stats(&query, &waited_for)))
+            .await?;
+        drop(asked);
+        stats.map_err(|error| index_error(what, error))
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

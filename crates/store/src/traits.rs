@@ -7,7 +7,7 @@ use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use uuid::Uuid;
 
-use crate::{CommitError, Page, Query, StoreError};
+use crate::{CommitError, Page, Query, Stats, StatsQuery, StoreError};
 
 /// One record with its place, as a batch carries it.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// One page of the entries that a query selects.
     async fn search(&self, query: &Query) -> Result<Page, StoreError>;
+
+    /// Counts the entries that a query selects, exactly, as [`crate::Tally`] does when it is
+    /// offered every entry of the log. `Invalid` if, and only if, they lie in more intervals than
+    /// the query allows. Memory is bounded whatever the log holds. Dropping the future ends the
+    /// work soon, also that on other threads.
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError>;
 
     /// Hashes of the tree at a level that tiles hold (0, 8, 16, …), by their position in it.
     /// Every complete node below the committed head is there, or the answer is an error; any

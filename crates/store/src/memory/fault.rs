@@ -43,6 +43,8 @@ pub enum Fault {
     Scan(StoreErrorKind),
     /// The log cannot be searched.
     Search(StoreErrorKind),
+    /// Statistics cannot be made.
+    Stats(StoreErrorKind),
     /// The tree cannot be read.
     Hashes(StoreErrorKind),
 }

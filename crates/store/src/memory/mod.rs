@@ -16,7 +16,7 @@ pub use fault::Fault;
 
 use crate::{
     Batch, Collector, CommitError, CommitErrorKind, Damage, KeptCheckpoint, Node, Page, Query,
-    Store, StoreError, StoreErrorKind, Stored,
+    Stats, StatsQuery, Store, StoreError, StoreErrorKind, Stored, Tally,
 };
 
 /// Levels 0, 8, … 56 hold every tree of fewer than 2^64 leaves.
@@ -355,6 +355,16 @@ impl Store for MemoryStore {
             }
         }
         Ok(collector.finish())
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let mut state = self.state();
+        state.read(Fault::Stats)?;
+        let mut tally = Tally::new(query);
+        for stored in (0..state.edge.size()).filter_map(|index| state.stored(index)) {
+            tally.offer(&stored);
+        }
+        tally.finish()
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, CommitErrorKind, KeptCheckpoint, MemoryStore, Page, Query, Start, Store,
-    StoreError, StoreErrorKind, Stored, conformance,
+    Access, Batch, Calendar, CommitError, CommitErrorKind, KeptCheckpoint, MemoryStore, Page,
+    Query, Start, Stats, StatsQuery, Store, StoreError, StoreErrorKind, Stored, conformance,
 };
 use uuid::Uuid;
 
@@ -41,10 +41,16 @@ enum Wrong {
     ListsNoFailed,
     IncludesTheKey,
     ReversesBefore,
+    CountsInUtc,
+    CountsEverybody,
+    BucketsWhatFailed,
+    TakesOneBucketMore,
+    LeavesOutATie,
+    ForgetsTheMissing,
 }
 
 impl Wrong {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 33] = [
         Self::CommitsOnAnyHead,
         Self::RefusesInsteadOfLosing,
         Self::RefusesButStores,
@@ -72,6 +78,12 @@ impl Wrong {
         Self::ListsNoFailed,
         Self::IncludesTheKey,
         Self::ReversesBefore,
+        Self::CountsInUtc,
+        Self::CountsEverybody,
+        Self::BucketsWhatFailed,
+        Self::TakesOneBucketMore,
+        Self::LeavesOutATie,
+        Self::ForgetsTheMissing,
     ];
 }
 
@@ -209,6 +221,35 @@ impl Store for Broken {
             _ => {}
         }
         Ok(page)
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let mut query = query.clone();
+        match (self.wrong, &query.calendar) {
+            (Wrong::CountsInUtc, Some(calendar)) => {
+                query.calendar = Some(Calendar::new(calendar.interval(), "UTC").unwrap());
+            }
+            (Wrong::CountsEverybody, _) => query.access = Access::default(),
+            (Wrong::BucketsWhatFailed, _) => query.failed = Arc::default(),
+            (Wrong::TakesOneBucketMore, _) => query.most_buckets += 1,
+            _ => {}
+        }
+        let mut stats = self.inner.stats(&query).await?;
+        for top in &mut stats.tops {
+            match self.wrong {
+                Wrong::LeavesOutATie => {
+                    let last = top.values.len().saturating_sub(2);
+                    if let [(_, one), (_, other)] = &top.values[last..]
+                        && one == other
+                    {
+                        top.values.swap(last, last + 1);
+                    }
+                }
+                Wrong::ForgetsTheMissing => top.missing = 0,
+                _ => {}
+            }
+        }
+        Ok(stats)
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
