@@ -209,10 +209,19 @@ mod tests {
 
     #[test]
     fn only_plain_http_is_taken() {
-        for url in ["http://127.0.0.1:8000", "http://[::1]:8000/audit/", "http://example.org"] {
+        for url in [
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000/audit/",
+            "http://example.org",
+        ] {
             assert!(Target::new(url, "t", None).is_ok(), "{url}");
         }
-        for url in ["https://example.org", "127.0.0.1:8000", "http://", "http://a/?b=c"] {
+        for url in [
+            "https://example.org",
+            "127.0.0.1:8000",
+            "http://",
+            "http://a/?b=c",
+        ] {
             assert!(Target::new(url, "t", None).is_err(), "{url}");
         }
     }

@@ -184,7 +184,11 @@ fn real(mut random: Random, position: u64, out: &mut Vec<u8>) {
          \"Keywords\":\"0x8000000000000000\",\"Hostname\":\"{host}\",\"TimeCreated\":\"{time}\",\
          \"EventID\":{number},\"RecordNumber\":{position},\"Message\":\"",
     );
-    let title = if started { "Process Create:" } else { "Registry value set:" };
+    let title = if started {
+        "Process Create:"
+    } else {
+        "Registry value set:"
+    };
     out.extend_from_slice(title.as_bytes());
     for (name, value) in &members {
         put!(out, "\\r\\n{name}: {value}");
@@ -222,7 +226,10 @@ fn process_members(random: &mut Random, user: &str) -> Members {
         ("CurrentDirectory", r"C:\\Windows\\system32\\".to_owned()),
         ("LogonGuid", guid(random)),
         ("LogonId", format!("0x{:x}", random.below(1 << 24))),
-        ("IntegrityLevel", random.pick(&["System", "Medium", "High"]).to_owned()),
+        (
+            "IntegrityLevel",
+            random.pick(&["System", "Medium", "High"]).to_owned(),
+        ),
         ("Hashes", hashes),
         ("ParentProcessGuid", guid(random)),
         ("ParentProcessId", random.below(16_000).to_string()),
@@ -247,9 +254,18 @@ fn registry_members(random: &mut Random, user: &str) -> Members {
             "TargetObject",
             format!("{}\\\\{}", random.pick(KEYS), guid(random)),
         ),
-        ("Details", format!("DWORD (0x{:08x})", random.skewed(65_536))),
-        ("PreviousDetails", format!("DWORD (0x{:08x})", random.skewed(65_536))),
-        ("Session", format!("{:016x}{:016x}", random.next(), random.next())),
+        (
+            "Details",
+            format!("DWORD (0x{:08x})", random.skewed(65_536)),
+        ),
+        (
+            "PreviousDetails",
+            format!("DWORD (0x{:08x})", random.skewed(65_536)),
+        ),
+        (
+            "Session",
+            format!("{:016x}{:016x}", random.next(), random.next()),
+        ),
         ("User", user.to_owned()),
     ]
 }
@@ -265,8 +281,16 @@ mod tests {
 
     #[test]
     fn sizes_are_those_that_the_budgets_name() {
-        assert!((341..=361).contains(&mean(Kind::Small)), "{}", mean(Kind::Small));
-        assert!((1_800..=2_400).contains(&mean(Kind::Real)), "{}", mean(Kind::Real));
+        assert!(
+            (341..=361).contains(&mean(Kind::Small)),
+            "{}",
+            mean(Kind::Small)
+        );
+        assert!(
+            (1_800..=2_400).contains(&mean(Kind::Real)),
+            "{}",
+            mean(Kind::Real)
+        );
     }
 
     #[test]
@@ -285,7 +309,10 @@ mod tests {
         for kind in [Kind::Small, Kind::Real] {
             let batch = Entries::Made { kind, seed: 1 }.batch(0, 500);
             let mut seen = std::collections::HashSet::new();
-            for line in batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in batch
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
                 let entry: serde_json::Value = serde_json::from_slice(line).unwrap();
                 assert!(entry["details"].is_object());
                 assert!(seen.insert(line.to_vec()));

@@ -111,7 +111,10 @@ impl std::fmt::Display for Figures {
         )?;
         if let (Some(cpu), Some(memory)) = (self.server_cpu_seconds, self.server_anonymous_bytes) {
             let megabytes = memory as f64 / 1e6;
-            write!(f, "\n  server: {cpu:.2} s of CPU, {megabytes:.0} MB anonymous memory")?;
+            write!(
+                f,
+                "\n  server: {cpu:.2} s of CPU, {megabytes:.0} MB anonymous memory"
+            )?;
         }
         for (what, count) in &self.failures {
             write!(f, "\n  {count} failed: {what}")?;

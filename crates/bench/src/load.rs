@@ -191,11 +191,16 @@ pub(crate) async fn run<W: Work>(
 /// Wakes up for each request's time: a thread of its own, as the runtime's timers are coarser
 /// than what is measured.
 fn pace<W>(shared: &Shared<W>) {
-    let Some((rate, due)) = &shared.due else { return };
+    let Some((rate, due)) = &shared.due else {
+        return;
+    };
     let mut given = 0;
     while !shared.stopped.load(Ordering::Relaxed) {
         let now = Instant::now();
-        let until = now.min(shared.end).duration_since(shared.begin).as_secs_f64();
+        let until = now
+            .min(shared.end)
+            .duration_since(shared.begin)
+            .as_secs_f64();
         // The first is due at once.
         let wanted = (until * rate) as u64 + 1;
         due.add_permits(usize::try_from(wanted - given).unwrap_or(usize::MAX));
@@ -204,7 +209,10 @@ fn pace<W>(shared: &Shared<W>) {
             break;
         }
         let next = shared.begin + Duration::from_secs_f64(given as f64 / rate);
-        std::thread::sleep(next.min(shared.end).saturating_duration_since(Instant::now()));
+        std::thread::sleep(
+            next.min(shared.end)
+                .saturating_duration_since(Instant::now()),
+        );
     }
     // Each connection, once it has taken what was due, is let go, and finds that the time is over.
     due.add_permits(shared.connections);

@@ -21,7 +21,9 @@ pub(crate) fn cpu_ms(pid: u32) -> Option<u64> {
 /// Anonymous resident memory in bytes: what the page cache could not give back.
 pub(crate) fn anonymous_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1_024)
 }

@@ -104,6 +104,8 @@ pub(crate) async fn size(target: &Target) -> Result<u64, BenchError> {
 
 /// Whether a server gives proofs at a path of their own.
 pub(crate) async fn has_proofs(target: &Target, id: &str) -> Result<bool, BenchError> {
-    let answer = target.once(target.get(&format!("/logs/{id}/proof/"))).await?;
+    let answer = target
+        .once(target.get(&format!("/logs/{id}/proof/")))
+        .await?;
     Ok(answer.status == 200)
 }

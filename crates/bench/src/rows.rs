@@ -43,7 +43,11 @@ impl Row {
             measured: format!("{} {unit}", short(value)),
             limit: String::new(),
             ratio: Some(value / budget),
-            verdict: if value >= budget { Verdict::Met } else { Verdict::Missed },
+            verdict: if value >= budget {
+                Verdict::Met
+            } else {
+                Verdict::Missed
+            },
         }
     }
 
@@ -55,7 +59,11 @@ impl Row {
             measured: format!("{} {unit}", short(value)),
             limit: String::new(),
             ratio: Some(budget / value.max(1e-9)),
-            verdict: if value <= budget { Verdict::Met } else { Verdict::Missed },
+            verdict: if value <= budget {
+                Verdict::Met
+            } else {
+                Verdict::Missed
+            },
         }
     }
 
@@ -132,9 +140,15 @@ mod tests {
     fn a_budget_is_met_at_its_bound_and_missed_beyond() {
         let verdict = |row: &Row| row.verdict;
         assert_eq!(verdict(&Row::at_least("a", "/s", 10.0, 10.0)), Verdict::Met);
-        assert_eq!(verdict(&Row::at_least("a", "/s", 10.0, 9.9)), Verdict::Missed);
+        assert_eq!(
+            verdict(&Row::at_least("a", "/s", 10.0, 9.9)),
+            Verdict::Missed
+        );
         assert_eq!(verdict(&Row::at_most("a", "ms", 10.0, 10.0)), Verdict::Met);
-        assert_eq!(verdict(&Row::at_most("a", "ms", 10.0, 10.1)), Verdict::Missed);
+        assert_eq!(
+            verdict(&Row::at_most("a", "ms", 10.0, 10.1)),
+            Verdict::Missed
+        );
         assert_eq!(Row::at_most("a", "ms", 10.0, 5.0).ratio, Some(2.0));
     }
 

@@ -105,7 +105,14 @@ pub async fn run(
     let cursor = Cursor::default();
     if settings.preload > 0 {
         progress(&format!("writing {} entries", settings.preload));
-        fill(target, &settings.entries, settings.preload, FILL_BATCH, &cursor).await?;
+        fill(
+            target,
+            &settings.entries,
+            settings.preload,
+            FILL_BATCH,
+            &cursor,
+        )
+        .await?;
     }
     let mut report = Report::default();
     for scenario in scenarios {
@@ -208,7 +215,10 @@ pub(crate) async fn filters(target: &Target) -> Result<Vec<(String, String)>, Be
             "outcome and action",
             format!("outcome=success&action={}", encoded(&action)),
         ),
-        ("action__prefix", format!("action__prefix={}", encoded(word))),
+        (
+            "action__prefix",
+            format!("action__prefix={}", encoded(word)),
+        ),
         ("q", format!("q={}", encoded(word))),
         ("nobody", "user_id=nobody-at-all".to_owned()),
     ];

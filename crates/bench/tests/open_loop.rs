@@ -1,5 +1,8 @@
 //! A fixed rate makes a server's pause show in every request that should have been sent in it.
-#![expect(clippy::disallowed_methods, reason = "a benchmark's test reads the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark's test reads the clock"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -17,12 +20,18 @@ fn server() -> String {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         for number in 0.. {
-            let Some(body) = request(&mut stream) else { return };
+            let Some(body) = request(&mut stream) else {
+                return;
+            };
             if number == 10 {
                 std::thread::sleep(PAUSE);
             }
             let good = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
-            let status = if good { "201 Created" } else { "400 Bad Request" };
+            let status = if good {
+                "201 Created"
+            } else {
+                "400 Bad Request"
+            };
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}");
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
@@ -39,7 +48,10 @@ fn request(stream: &mut impl std::io::Read) -> Option<Vec<u8>> {
         head.push(stream.bytes().next()?.ok()?);
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
-    assert!(head.starts_with("post /logs/create/?receipts=none http/1.1\r\n"), "{head}");
+    assert!(
+        head.starts_with("post /logs/create/?receipts=none http/1.1\r\n"),
+        "{head}"
+    );
     assert!(head.contains("authorization: bearer t\r\n"), "{head}");
     let length = head.split("content-length: ").nth(1).unwrap();
     let length = length.split("\r\n").next().unwrap().parse().unwrap();
@@ -63,12 +75,18 @@ async fn a_pause_makes_all_requests_late_that_were_due_in_it() {
         duration: Duration::from_secs(2),
         preload: 0,
     };
-    let report = run(&target, &[Scenario::Post], &settings, &|_| ()).await.unwrap();
+    let report = run(&target, &[Scenario::Post], &settings, &|_| ())
+        .await
+        .unwrap();
     let figures = &report.scenarios[0];
     assert!(figures.failures.is_empty(), "{figures}");
     // One each 10 ms from the first moment on, and none at the end.
     assert_eq!(figures.requests, 200);
-    assert_eq!(figures.sent_bytes / 200 / 10, 35, "entries of about 351 bytes");
+    assert_eq!(
+        figures.sent_bytes / 200 / 10,
+        35,
+        "entries of about 351 bytes"
+    );
     // 60 of 200 were due within the pause, so that more than a tenth waited half of it or longer;
     // without the requests that were due and not sent it would be one.
     assert!(figures.latency_ms.p90 > 250.0, "{figures}");

@@ -70,7 +70,7 @@ pub(crate) enum Command {
     /// Without --url it starts a server of its own, in a temporary directory. A server that is
     /// given keeps the entries that are sent to it.
     #[command(
-        after_help = "Examples:\n  audittrail bench post batch --duration 30s\n  audittrail bench list get --preload 1000000\n  audittrail bench post --rate 5000 --url http://127.0.0.1:8000 --token \"$TOKEN\""
+        after_help = "Example:\n  audittrail bench post batch --duration 30s\n  audittrail bench list get --preload 1000000\n  audittrail bench post --rate 5000 --url http://127.0.0.1:8000 --token \"$TOKEN\""
     )]
     Bench(Box<BenchArguments>),
     /// Print what a shell needs to complete commands and flags.
@@ -204,12 +204,12 @@ pub(crate) struct BenchArguments {
     /// when each should have been sent. [default: each connection waits for its answer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) rate: Option<u32>,
-    /// What is sent before anything counts: a number with s, m or h.
-    #[arg(long, default_value = "2s", value_name = "TIME")]
-    pub(crate) warm_up: String,
-    /// How long each scenario is measured.
-    #[arg(long, default_value = "10s", value_name = "TIME")]
-    pub(crate) duration: String,
+    /// How long is sent before anything counts: a number with ms, s, m or h. [default: 2s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) warm_up: Option<String>,
+    /// How long each scenario is measured. [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<String>,
     /// Write so many entries before the first scenario. [default: 100000 where reads are measured
     /// of a server of its own, else none]
     #[arg(long, value_name = "N")]

@@ -31,11 +31,13 @@ pub(super) async fn rows(
 
     progress(&format!("sustained ingest of {count} small entries"));
     let cursor = Cursor::default();
-    let (figures, took) =
-        sustained(&target, &budgets.small(), count, SMALL_BATCH, &cursor).await?;
+    let (figures, took) = sustained(&target, &budgets.small(), count, SMALL_BATCH, &cursor).await?;
     let rate = figures.entries as f64 / took.as_secs_f64();
     let what = "sustained ingest of small entries, the index keeping up";
-    let on_disk = format!("{:.0} bytes an entry on disk", per(server.data_bytes(), count));
+    let on_disk = format!(
+        "{:.0} bytes an entry on disk",
+        per(server.data_bytes(), count)
+    );
     rows.push(Row::at_least(what, "entries/s", 40_000.0, rate).limit(on_disk));
 
     progress("lists");
@@ -188,7 +190,9 @@ async fn write_once(server: &Embedded, begin: Instant) -> Result<Duration, Bench
     const PATIENCE: Duration = Duration::from_secs(600);
     loop {
         let body = br#"{"action":"bench.started"}"#.to_vec();
-        let request = server.target.post("/logs/create/", "application/json", body);
+        let request = server
+            .target
+            .post("/logs/create/", "application/json", body);
         let answer = server.target.once(request).await?;
         if answer.status == 201 {
             let took = begin.elapsed();

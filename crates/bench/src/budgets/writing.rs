@@ -37,7 +37,10 @@ pub(super) async fn single(
     progress("single entries, 64 connections");
     let figures = posts(target, &entries, budgets.burst(CONNECTIONS), &cursor).await?;
     let share = figures.requests_per_second / limits.empty.requests_per_second;
-    let limit = format!("{:.0} requests/s, an empty handler", limits.empty.requests_per_second);
+    let limit = format!(
+        "{:.0} requests/s, an empty handler",
+        limits.empty.requests_per_second
+    );
     let what = "POST of one entry, 64 connections, a burst";
     let mut row = Row::at_least(what, "of an empty handler", 0.4, share).limit(limit);
     row.measured = format!("{share:.2}: {:.0} requests/s", figures.requests_per_second);
@@ -116,8 +119,14 @@ pub(super) async fn real(
     followed(target).await?;
 
     progress("sustained ingest of real events");
-    let (figures, took) =
-        sustained(target, &entries, budgets.sizes.real_entries, REAL_BATCH, &cursor).await?;
+    let (figures, took) = sustained(
+        target,
+        &entries,
+        budgets.sizes.real_entries,
+        REAL_BATCH,
+        &cursor,
+    )
+    .await?;
     let rate = figures.sent_bytes as f64 / 1e6 / took.as_secs_f64();
     let what = "sustained ingest of real events, the index keeping up";
     Ok(vec![pass, Row::at_least(what, "MB/s", 20.0, rate)])

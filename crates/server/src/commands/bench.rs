@@ -13,13 +13,13 @@ use crate::Failure;
 use crate::cli::{BenchArguments, BenchKind, BenchScenario};
 use crate::commands::remote;
 use crate::commands::serve::asked_to_stop;
-use crate::commands::token::parse_duration;
+use crate::settings::time;
 
 /// Of a server of its own, reads need something to read.
 const PRELOAD: u64 = 100_000;
 /// A tenth of what the budgets name, for a run of some minutes.
 const ENTRIES: u64 = 1_000_000;
-/// How long each limit of the machine is measured.
+/// No limit of the machine is measured longer.
 const LIMIT: Duration = Duration::from_secs(2);
 
 fn failed(error: &BenchError) -> Failure {
@@ -73,7 +73,10 @@ async fn measure(arguments: &BenchArguments) -> Result<(), Failure> {
     };
     if arguments.budgets {
         let budgets = budgets(arguments)?;
-        results.budgets = budgets.run(&progress).await.map_err(|error| failed(&error))?;
+        results.budgets = budgets
+            .run(&progress)
+            .await
+            .map_err(|error| failed(&error))?;
     } else {
         scenarios(arguments, &mut results, &progress).await?;
     }
@@ -97,7 +100,9 @@ fn show(results: &Results) {
     for figures in &results.scenarios {
         crate::out!("{figures}");
     }
-    let Some(limits) = &results.limits else { return };
+    let Some(limits) = &results.limits else {
+        return;
+    };
     crate::out!("limits of this machine, measured beside it:");
     crate::out!("{}", limits.empty_handler);
     for limit in &limits.synced_appends {
@@ -161,11 +166,6 @@ fn budgets(arguments: &BenchArguments) -> Result<Budgets, Failure> {
     })
 }
 
-fn duration(name: &str, text: &str) -> Result<Duration, Failure> {
-    let seconds = parse_duration(name, text)?;
-    Ok(Duration::from_secs(seconds.unsigned_abs()))
-}
-
 fn settings(arguments: &BenchArguments, own: bool, reads: bool) -> Result<Settings, Failure> {
     let made = Entries::Made {
         kind: match arguments.kind {
@@ -182,8 +182,16 @@ fn settings(arguments: &BenchArguments, own: bool, reads: bool) -> Result<Settin
         pace: arguments
             .rate
             .map_or(Pace::Answered, |rate| Pace::Fixed(f64::from(rate))),
-        warm_up: duration("warm-up", &arguments.warm_up)?,
-        duration: duration("duration", &arguments.duration)?,
+        warm_up: time(
+            "warm-up",
+            arguments.warm_up.as_deref(),
+            Duration::from_secs(2),
+        )?,
+        duration: time(
+            "duration",
+            arguments.duration.as_deref(),
+            Duration::from_secs(10),
+        )?,
         preload: arguments.preload.unwrap_or(preload),
     })
 }
@@ -251,16 +259,21 @@ async fn limits(
     progress: &dyn Fn(&str),
 ) -> Result<MachineLimits, Failure> {
     progress("the limits of this machine");
+    let duration = settings.duration.min(LIMIT);
     let plan = Plan {
         connections: settings.connections,
         pace: Pace::Answered,
-        warm_up: LIMIT / 2,
-        duration: LIMIT,
+        warm_up: duration / 2,
+        duration,
     };
     let empty_handler = empty_handler(plan, &settings.entries).await;
     let sizes = [1, settings.batch].into_iter();
     let appends = sizes.map(|count| {
-        synced_appends(&within(arguments), &settings.entries.batch(0, count), LIMIT)
+        synced_appends(
+            &within(arguments),
+            &settings.entries.batch(0, count),
+            duration,
+        )
     });
     Ok(MachineLimits {
         empty_handler: empty_handler.map_err(|error| failed(&error))?,

@@ -19,7 +19,7 @@ pub(crate) fn run(settings: &Settings, arguments: &TokenArguments) -> Result<(),
         ));
     }
     let secret = load_jwt_secret(&RealDisk, settings)?;
-    let seconds = parse_duration("ttl", &arguments.ttl)?;
+    let seconds = parse_duration(&arguments.ttl)?;
     let role = role(&arguments.role)?;
     let token = make(
         settings,
@@ -67,7 +67,7 @@ pub(crate) fn make(
 }
 
 /// `90s`, `15m`, `8h`, `30d`: seconds.
-pub(crate) fn parse_duration(name: &str, text: &str) -> Result<i64, Failure> {
+fn parse_duration(text: &str) -> Result<i64, Failure> {
     let unit = match text.as_bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
@@ -83,7 +83,7 @@ pub(crate) fn parse_duration(name: &str, text: &str) -> Result<i64, Failure> {
         .filter(|seconds| *seconds > 0)
         .ok_or_else(|| {
             Failure::Usage(format!(
-                "{name} is {text}; write a number with s, m, h or d, like 8h"
+                "ttl is {text}; write a number with s, m, h or d, like 8h"
             ))
         })
 }
@@ -100,7 +100,7 @@ mod tests {
             ("8h", 28_800),
             ("30d", 2_592_000),
         ] {
-            assert_eq!(parse_duration("ttl", text).unwrap(), seconds);
+            assert_eq!(parse_duration(text).unwrap(), seconds);
         }
         for text in [
             "",
@@ -113,7 +113,7 @@ mod tests {
             "99999999999999999999d",
             "é",
         ] {
-            assert!(parse_duration("ttl", text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 }

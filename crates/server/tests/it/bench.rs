@@ -18,7 +18,10 @@ fn check(results: &Value, names: &[&str]) {
         let number = |name: &str| figures[name].as_f64().unwrap();
         assert!(number("requests") >= 1.0, "{figures}");
         let latency = |part: &str| figures["latency_ms"][part].as_f64().unwrap();
-        assert!(latency("p50") > 0.0 && latency("p50") <= latency("p99"), "{figures}");
+        assert!(
+            latency("p50") > 0.0 && latency("p50") <= latency("p99"),
+            "{figures}"
+        );
         assert!(latency("p99") <= latency("p999") && latency("p999") <= latency("max"));
         let rate = number("requests") / number("seconds");
         assert!((rate / number("requests_per_second") - 1.0).abs() < 0.01);
@@ -32,7 +35,14 @@ fn a_server_of_its_own_is_measured_and_removed() {
     let within = tempfile::tempdir().unwrap();
     let run = command(BINARY)
         .args(["bench", "post", "batch", "list", "get", "export", "--json"])
-        .args(["--duration", "1s", "--warm-up", "1s", "--connections", "4"])
+        .args([
+            "--duration",
+            "200ms",
+            "--warm-up",
+            "100ms",
+            "--connections",
+            "4",
+        ])
         .args(["--preload", "300", "--batch", "20", "--kind", "real"])
         .arg("--dir")
         .arg(within.path())
@@ -41,7 +51,10 @@ fn a_server_of_its_own_is_measured_and_removed() {
     let results = figures(&run);
     check(&results, &["post", "batch", "list", "get", "export"]);
     let batch = &results["scenarios"][1];
-    assert_eq!(batch["entries"].as_u64(), batch["requests"].as_u64().map(|n| n * 20));
+    assert_eq!(
+        batch["entries"].as_u64(),
+        batch["requests"].as_u64().map(|n| n * 20)
+    );
     // Every export holds at least what was written before it.
     let export = &results["scenarios"][4];
     let written = results["scenarios"][0]["requests"].as_u64().unwrap() + 300;
@@ -59,14 +72,30 @@ async fn a_running_server_gets_what_the_bench_says_it_sent() {
     let pid = server.pid().to_string();
     let mut bench = server.run("bench");
     bench
-        .args(["post", "--rate", "50", "--duration", "1s", "--warm-up", "1s"])
-        .args(["--connections", "2", "--json", "--url", &server.url, "--pid", &pid]);
+        .args([
+            "post",
+            "--rate",
+            "100",
+            "--duration",
+            "400ms",
+            "--warm-up",
+            "100ms",
+        ])
+        .args([
+            "--connections",
+            "2",
+            "--json",
+            "--url",
+            &server.url,
+            "--pid",
+            &pid,
+        ]);
     let results = figures(&bench.output().unwrap());
     check(&results, &["post"]);
-    // 50 in the warm-up, 50 in the second that counts.
-    assert_eq!(results["scenarios"][0]["requests"], 50);
+    // Ten in the warm-up, forty in the time that counts.
+    assert_eq!(results["scenarios"][0]["requests"], 40);
     let (_, page) = server.get("/logs/list/?page_size=1&count=exact").await;
-    assert_eq!(page["count"], 100);
+    assert_eq!(page["count"], 50);
     assert_eq!(page["results"][0]["submitted_by"]["sub"], "tester");
     server.stop();
 }
@@ -74,15 +103,31 @@ async fn a_running_server_gets_what_the_bench_says_it_sent() {
 #[test]
 fn what_cannot_be_measured_is_said() {
     for (arguments, said) in [
-        (&["post", "--url", "https://example.org", "--token", "t"][..], "plain http"),
-        (&["post", "--url", "http://127.0.0.1:9", "--token", "t"], "cannot be reached"),
+        (
+            &["post", "--url", "https://example.org", "--token", "t"][..],
+            "plain http",
+        ),
+        (
+            &["post", "--url", "http://127.0.0.1:9", "--token", "t"],
+            "cannot be reached",
+        ),
         (&["post", "--duration", "10"], "duration is 10"),
         (&["post", "--file", "/nonexistent"], "cannot be read"),
-        (&["--budgets", "--url", "http://127.0.0.1:9"], "cannot be used with"),
+        (
+            &["--budgets", "--url", "http://127.0.0.1:9"],
+            "cannot be used with",
+        ),
         (&["post", "--entries", "5000"], "--budgets"),
     ] {
-        let run = command(BINARY).arg("bench").args(arguments).output().unwrap();
+        let run = command(BINARY)
+            .arg("bench")
+            .args(arguments)
+            .output()
+            .unwrap();
         let error = text(&run.stderr);
-        assert!(!run.status.success() && error.contains(said), "{arguments:?}: {error}");
+        assert!(
+            !run.status.success() && error.contains(said),
+            "{arguments:?}: {error}"
+        );
     }
 }
