@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::client::Target;
-use crate::load::{Plan, run};
+use crate::load::{Plan, histogram, run};
 use crate::writes::Writes;
 use crate::{BenchError, Entries, Figures, Latencies};
 
@@ -37,8 +37,7 @@ pub fn synced_appends(
 ) -> Result<Limits, BenchError> {
     let what = || format!("a file in {} cannot be written", directory.display());
     let mut file: File = tempfile::tempfile_in(directory).map_err(BenchError::because(what()))?;
-    let mut latency: Histogram<u64> =
-        Histogram::new(3).expect("three significant digits are allowed");
+    let mut latency: Histogram<u64> = histogram();
     let begin = Instant::now();
     let mut appends = 0_u64;
     // The first makes the file; it counts as little as the warm-up of a scenario.

@@ -54,7 +54,7 @@ pub(crate) trait Work: Send + Sync + 'static {
 }
 
 /// From a nanosecond to twenty minutes, with three significant digits.
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new_with_bounds(1, 1_200_000_000_000, 3)
         .expect("three digits and a range that is not empty are allowed");
     histogram.auto(true);

@@ -63,11 +63,13 @@ pub(super) async fn single(
     followed(target).await?;
 
     progress("batches of small entries");
-    let figures = burst(target, &entries, SMALL_BURST, SMALL_BATCH, &cursor).await?;
+    let count = SMALL_BURST.min(budgets.sizes.entries);
+    let figures = burst(target, &entries, count, SMALL_BATCH, &cursor).await?;
     let limit = limits.small.appends_per_second * SMALL_BATCH as f64;
     let what = "NDJSON batches of 1,000 small entries, a burst of 200,000";
     let row = Row::at_least(what, "entries/s", 250_000.0, figures.entries_per_second);
-    rows.push(row.limit(format!("{limit:.0} entries/s, append and sync")));
+    let row = row.limit(format!("{limit:.0} entries/s, append and sync"));
+    rows.push(row.with_less(count < SMALL_BURST, &format!("{count} entries")));
     followed(target).await?;
 
     progress("single entries, sustained");
@@ -110,12 +112,15 @@ pub(super) async fn real(
     let (target, entries, cursor) = (&server.target, budgets.real(), Cursor::default());
 
     progress("batches of real events");
-    let count = entries.distinct().unwrap_or(REAL_BURST);
+    let whole = entries.distinct().unwrap_or(REAL_BURST);
+    let count = whole.min(budgets.sizes.entries);
     let figures = burst(target, &entries, count, REAL_BATCH, &cursor).await?;
     let what = "NDJSON batches of 500 real events, one pass over the set";
     let limit = format!("{:.0} MB/s, append and sync", limits.real.mb_per_second);
     let rate = figures.sent_mb_per_second();
-    let pass = Row::at_least(what, "MB/s", 120.0, rate).limit(limit);
+    let pass = Row::at_least(what, "MB/s", 120.0, rate)
+        .limit(limit)
+        .with_less(count < whole, &format!("{count} events"));
     followed(target).await?;
 
     progress("sustained ingest of real events");
