@@ -42,8 +42,8 @@ pub struct Plan {
 /// What is sent: the request with a number, counted from 0, or nothing more.
 pub(crate) trait Work: Send + Sync + 'static {
     fn request(&self, number: u64) -> Option<Request<Full<Bytes>>>;
-    /// How many entries an answered request had, its answer's body counted or kept.
-    fn entries(&self, answer: &Answer) -> u64;
+    /// How many entries there were in an answered request, or in its answer.
+    fn entries(&self, number: u64, answer: &Answer) -> u64;
     fn body(&self) -> Body {
         Body::Count
     }
@@ -273,7 +273,7 @@ async fn send<W: Work>(shared: &Shared<W>, mut sender: Sender, tally: &mut Tally
                 let took = u64::try_from((done - start).as_nanos()).unwrap_or(u64::MAX);
                 tally.latency.saturating_record(took);
                 tally.requests += 1;
-                tally.entries += shared.work.entries(&answer);
+                tally.entries += shared.work.entries(number, &answer);
                 tally.sent += sent;
                 tally.received += answer.bytes;
             }

@@ -29,7 +29,7 @@ impl Work for Gets {
         Some(self.target.get(&self.paths[usize::try_from(at).ok()?]))
     }
 
-    fn entries(&self, _: &Answer) -> u64 {
+    fn entries(&self, _: u64, _: &Answer) -> u64 {
         self.entries
     }
 }
@@ -48,7 +48,7 @@ impl Work for Exports {
         Some(self.target.get("/logs/export/?format=ndjson"))
     }
 
-    fn entries(&self, answer: &Answer) -> u64 {
+    fn entries(&self, _: u64, answer: &Answer) -> u64 {
         answer.lines
     }
 

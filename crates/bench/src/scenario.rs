@@ -267,7 +267,7 @@ pub(crate) async fn burst(
     batch: u64,
     cursor: &Cursor,
 ) -> Result<Figures, BenchError> {
-    let made = Made::of(&Writes {
+    let made = Made::of(Writes {
         target: target.clone(),
         entries: entries.clone(),
         first: cursor.take(count),

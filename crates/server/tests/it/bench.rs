@@ -43,7 +43,7 @@ fn a_server_of_its_own_is_measured_and_removed() {
             "--connections",
             "4",
         ])
-        .args(["--preload", "300", "--batch", "20", "--kind", "real"])
+        .args(["--preload", "1300", "--batch", "20", "--kind", "real"])
         .arg("--dir")
         .arg(within.path())
         .output()
@@ -57,7 +57,7 @@ fn a_server_of_its_own_is_measured_and_removed() {
     );
     // Every export holds at least what was written before it.
     let export = &results["scenarios"][4];
-    let written = results["scenarios"][0]["requests"].as_u64().unwrap() + 300;
+    let written = results["scenarios"][0]["requests"].as_u64().unwrap() + 1_300;
     let exported = export["entries"].as_u64().unwrap() / export["requests"].as_u64().unwrap();
     assert!(exported >= written, "{export}");
     let limits = &results["limits"];
