@@ -251,7 +251,9 @@ async fn send<W: Work>(shared: &Shared<W>, mut sender: Sender, tally: &mut Tally
             return true;
         }
         if shared.due.is_some() && Instant::now() >= shared.give_up {
-            *tally.failures.entry(NEVER_SENT.to_owned()).or_default() += 1;
+            if start >= shared.measured_from {
+                *tally.failures.entry(NEVER_SENT.to_owned()).or_default() += 1;
+            }
             continue;
         }
         let Some(request) = shared.work.request(number) else {

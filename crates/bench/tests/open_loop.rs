@@ -97,3 +97,30 @@ async fn a_pause_makes_all_requests_late_that_were_due_in_it() {
     assert!(figures.latency_ms.p90 > 250.0, "{figures}");
     assert!(figures.latency_ms.max >= 600.0, "{figures}");
 }
+
+#[tokio::test]
+async fn requests_that_found_no_connection_are_counted_as_failed() {
+    let target = Target::new(&server(), "t", None).unwrap();
+    let settings = Settings {
+        entries: Entries::Made {
+            kind: Kind::Small,
+            seed: 1,
+        },
+        connections: 1,
+        batch: 10,
+        pace: Pace::Fixed(100.0),
+        warm_up: Duration::from_millis(50),
+        // All over while the server makes its pause.
+        duration: Duration::from_millis(100),
+        preload: 0,
+    };
+    let report = run(&target, &[Scenario::Post], &settings, &|_| ())
+        .await
+        .unwrap();
+    let figures = &report.scenarios[0];
+    // Those with the numbers 5 to 14 were due in the time that counts; the pause begins with 10.
+    assert_eq!(figures.requests + figures.failed(), 10, "{figures}");
+    assert!(figures.failed() >= 4, "{figures}");
+    let what = figures.failures.keys().next().unwrap();
+    assert!(what.contains("the rate is too high"), "{what}");
+}
