@@ -20,6 +20,8 @@
 #            validates the OpenAPI document, and sends what it allows and what it forbids
 # make test-docs-page
 #            opens /docs/ in Chromium
+# make drive-api ROWS=words
+#            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
 
@@ -43,7 +45,7 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
-	check-data schemathesis test-docs-page install uninstall bench-export-memory FORCE
+	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -51,6 +53,7 @@ run:
 test:
 	tools/test-needs
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --locked
+	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
@@ -93,6 +96,10 @@ schemathesis: $(BINARY)
 test-docs-page: $(BINARY)
 	tools/test-needs
 	tools/test-docs-page $(BINARY)
+
+drive-api: $(BINARY)
+	tools/test-needs
+	.test-tools/venv/bin/python3 tools/drive-api $(BINARY) "$(ROWS)"
 
 # Not built where BINARY names one that was built elsewhere.
 target/$(PROFILE)/audittrail: FORCE
