@@ -45,7 +45,9 @@ fn records(kind: Kind) -> Vec<audittrail_entry::Record> {
     let key = key();
     let lines = sent(kind, COUNT);
     let lines = lines.iter().enumerate();
-    lines.map(|(at, line)| sealed(&parsed(line), at as u128, &key)).collect()
+    lines
+        .map(|(at, line)| sealed(&parsed(line), at as u128, &key))
+        .collect()
 }
 
 fn entries(criterion: &mut Criterion) {
@@ -64,7 +66,10 @@ fn entries(criterion: &mut Criterion) {
         black_box(sealed(&parsed(black_box(line)), 1, &key));
     });
     each(criterion, "sealed part", lines, |line| {
-        let submitter = Submitter { iss: None, sub: "bench" };
+        let submitter = Submitter {
+            iss: None,
+            sub: "bench",
+        };
         black_box(parsed(black_box(line)).sealed_bytes(&submitter));
     });
 }
@@ -95,17 +100,26 @@ fn hashes(criterion: &mut Criterion) {
 fn filters(criterion: &mut Criterion) {
     for (name, parameters) in [
         ("action", &[("action", "document.update")][..]),
-        ("resource__contains", &[("resource__contains", "documents/00000099")]),
+        (
+            "resource__contains",
+            &[("resource__contains", "documents/00000099")],
+        ),
         ("details", &[("details.region", "eu-west-3")]),
         ("q", &[("q", "mobile tenant")]),
     ] {
         let filter = Filter::from_parameters(parameters.iter().copied());
         let filter = filter.expect("the parameters are good");
-        each(criterion, &format!("Filter::matches, {name}"), records, |record| {
-            let sealed = record.sealed.as_ref().map(|sealed| &*sealed.bytes);
-            let entry = Entry::parse(&record.leaf, sealed).expect("a record is one of an entry");
-            black_box(filter.matches(1, black_box(&entry)));
-        });
+        each(
+            criterion,
+            &format!("Filter::matches, {name}"),
+            records,
+            |record| {
+                let sealed = record.sealed.as_ref().map(|sealed| &*sealed.bytes);
+                let entry =
+                    Entry::parse(&record.leaf, sealed).expect("a record is one of an entry");
+                black_box(filter.matches(1, black_box(&entry)));
+            },
+        );
     }
 }
 

@@ -38,7 +38,10 @@ pub fn parsed(bytes: &[u8]) -> NewEntry<'_> {
 /// Its record, with a salt and an id made from its position.
 pub fn sealed(entry: &NewEntry<'_>, position: u128, key: &SigningKey) -> Record {
     let with = SealWith {
-        submitter: &Submitter { iss: None, sub: "bench" },
+        submitter: &Submitter {
+            iss: None,
+            sub: "bench",
+        },
         received_at: now(),
         id: Uuid::from_u128(position + 1),
         salt: [position as u8; 32],
