@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::whole::Form;
 use crate::settings::RawSettings;
@@ -73,6 +73,14 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint"
     )]
     Fsck(FsckArguments),
+    /// Send load to a server and measure it.
+    ///
+    /// Without --url it starts a server of its own, in a temporary directory. A server that is
+    /// given keeps the entries that are sent to it.
+    #[command(
+        after_help = "Example:\n  audittrail bench post batch --duration 30s\n  audittrail bench list get --preload 1000000\n  audittrail bench post --rate 5000 --url http://127.0.0.1:8000 --token \"$TOKEN\""
+    )]
+    Bench(Box<BenchArguments>),
     /// Print what a shell needs to complete commands and flags.
     #[command(
         after_help = "Example:\n  audittrail completions bash > /usr/share/bash-completion/completions/audittrail"
@@ -151,6 +159,98 @@ pub(crate) struct ExportArguments {
     /// A token with the scope logs:export.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+/// What `bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchScenario {
+    /// POST of one entry.
+    Post,
+    /// POST of --batch entries as NDJSON.
+    Batch,
+    /// First pages of the list, under several filters.
+    List,
+    /// Entries by id.
+    Get,
+    /// Inclusion proofs by id.
+    Proof,
+    /// Whole exports as NDJSON, one at a time.
+    Export,
+}
+
+/// Made-up entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchKind {
+    /// About 351 bytes each, like an application's.
+    Small,
+    /// About 2 KB each, like a Windows host's.
+    Real,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// What to measure, in this order. [default: post batch list get export]
+    #[arg(value_name = "SCENARIO", value_enum)]
+    pub(crate) scenarios: Vec<BenchScenario>,
+    /// The made-up entries to send.
+    #[arg(long, value_enum, default_value = "small")]
+    pub(crate) kind: BenchKind,
+    /// Send the entries of this file, one JSON object a line, again and again. They should have no
+    /// ids.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// What entries are made up from: the same number, the same entries.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Connections, each with one request at a time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) connections: u32,
+    /// Entries in one request of the scenario batch.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(crate) batch: u32,
+    /// Send so many requests a second, whatever becomes of those before; latencies count from
+    /// when each should have been sent. [default: each connection waits for its answer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) rate: Option<u32>,
+    /// How long is sent before anything counts: a number with ms, s, m or h. [default: 2s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) warm_up: Option<String>,
+    /// How long each scenario is measured. [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<String>,
+    /// Write so many entries before the first scenario. [default: 100000 where reads are measured
+    /// of a server of its own, else none]
+    #[arg(long, value_name = "N")]
+    pub(crate) preload: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server. [default: one of its own]
+    #[arg(long, requires = "token")]
+    pub(crate) url: Option<String>,
+    /// A token of the role admin, or with the scopes that the scenarios need.
+    #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The process id of the server at --url, to measure what it costs.
+    #[arg(long, requires = "url")]
+    pub(crate) pid: Option<u32>,
+    /// Where temporary directories are made: on the disk that is to be measured. [default: the
+    /// system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Measure the project's budgets instead, with their limits; ends with 1 if one is missed.
+    #[arg(long, conflicts_with_all = ["url", "scenarios", "rate", "duration", "warm_up"])]
+    pub(crate) budgets: bool,
+    /// Entries in the log that the budgets of reading are measured on; they name 10000000.
+    /// [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) entries: Option<u64>,
+    /// With --budgets: seconds of each burst. [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) burst: Option<u64>,
+    /// With --budgets: seconds of what they call a minute. [default: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sustained: Option<u64>,
 }
 
 #[derive(Debug, Args)]

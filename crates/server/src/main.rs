@@ -80,6 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Prove(arguments) => commands::prove::run(&arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => {
             commands::manual::completions(shell);
             Ok(())

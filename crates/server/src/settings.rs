@@ -12,7 +12,7 @@ use crate::Failure;
 use crate::jwks::Source;
 
 mod edge;
-pub(crate) use edge::Edge;
+pub(crate) use edge::{Edge, time};
 
 /// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
 #[derive(Debug, Default, Args, Deserialize)]

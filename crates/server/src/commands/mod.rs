@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod bench;
 pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod health;

@@ -9,6 +9,7 @@
 )]
 
 mod bad_requests;
+mod bench;
 mod commands;
 mod compression;
 mod connections;

@@ -13,8 +13,10 @@
 //! | 40 | 32 | root of the tree after the batch |
 //! | 72 | | the records |
 
+use std::io;
+
 use audittrail_merkle::{Hash, TreeHead};
-use audittrail_store::BatchEntry;
+use audittrail_store::{Batch, BatchEntry};
 
 use super::bytes::{array_at, u32_at, u64_at};
 use super::record::{FrameError, RECORD_MIN, RecordFrame, check_record, encode_record};
@@ -109,6 +111,20 @@ pub(crate) fn encode_batch(
     };
     out[start..start + BATCH_HEADER_LEN].copy_from_slice(&header.encode());
     Ok(lengths)
+}
+
+/// Appends the bytes of a batch to `out`, as a commit writes them: for whoever measures that.
+///
+/// # Errors
+/// If a record is larger than entries can be, or all together than 4 GiB.
+pub fn append_batch(
+    before: &TreeHead,
+    after: TreeHead,
+    batch: &Batch<'_>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let lengths = encode_batch(before, after, &batch.entries, out);
+    lengths.map(drop).map_err(io::Error::other)
 }
 
 /// The frames of a batch's records, every checksum verified; `bytes` holds the records.
