@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_auth::Authenticator;
+use audittrail_checkpoint::VerifierKey;
 use audittrail_entry::{Clock, Limits, Random, SigningKey};
 use audittrail_queue::Queue;
 use audittrail_store::{IpBlock, KeptCheckpoint, Reader, Store};
@@ -62,6 +63,8 @@ pub struct Api {
     pub signing_key: Arc<SigningKey>,
     /// The log's name.
     pub origin: String,
+    /// Checks the signatures of the log's checkpoints; its name is the log's.
+    pub vkey: VerifierKey,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Random numbers fit for cryptography.

@@ -98,6 +98,7 @@ impl Served {
             keys_wanted: None,
             signing_key: Arc::new(key),
             origin: ORIGIN.to_owned(),
+            vkey: Signer::from_seed(ORIGIN, [9; 32]).unwrap().verifier(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(Counting::default()),
             published,

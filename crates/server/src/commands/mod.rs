@@ -11,4 +11,5 @@ mod remote;
 mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod verify;
 pub(crate) mod whole;

@@ -100,6 +100,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         authenticator,
         signing_key: Arc::new(keys.entries.current.clone()),
         origin: identity.origin.clone(),
+        vkey: keys.signer.verifier(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         published: sequencer.published.clone(),

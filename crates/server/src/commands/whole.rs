@@ -14,6 +14,8 @@ pub(crate) enum Form {
     Ndjson,
     /// RFC 4180, safe to open in a spreadsheet.
     Csv,
+    /// Entries with their proofs, for `audittrail verify`.
+    Evidence,
 }
 
 impl Form {
@@ -22,6 +24,7 @@ impl Form {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Evidence => "evidence",
         }
     }
 
@@ -30,6 +33,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv",
+            Self::Evidence => audittrail_verifier::MEDIA_TYPE,
         }
     }
 
@@ -37,7 +41,7 @@ impl Form {
     fn depth(self) -> u32 {
         match self {
             Self::Json => 2,
-            Self::Ndjson | Self::Csv => 1,
+            Self::Ndjson | Self::Csv | Self::Evidence => 1,
         }
     }
 }
@@ -48,6 +52,9 @@ const UNVERIFIED: u128 = u128::from_be_bytes(*b"\"verified\":false");
 /// The same of a row, before its line feed.
 const UNVERIFIED_ROW: u128 = u64::from_be_bytes(*b"\0,false\r") as u128;
 const ROW_END: u128 = (1 << 56) - 1;
+/// Names of members of evidence: in the place of a name these can be nothing else.
+const FAILED: u128 = u64::from_be_bytes(*b"\0\"error\"") as u128;
+const END: u128 = u64::from_be_bytes(*b"\0\0\0\"end\"") as u128;
 
 /// What has come so far.
 #[derive(Debug)]
@@ -65,6 +72,8 @@ pub(crate) struct Whole {
     /// The header counts as one.
     rows: u64,
     unverified: u64,
+    /// Of evidence: the number in the line that ends it, if this is one.
+    count: Option<u64>,
 }
 
 impl Whole {
@@ -79,6 +88,7 @@ impl Whole {
             ended: form == Form::Ndjson,
             rows: 0,
             unverified: 0,
+            count: None,
         }
     }
 
@@ -87,6 +97,7 @@ impl Whole {
             match self.form {
                 Form::Csv => self.take_csv(*byte),
                 Form::Json | Form::Ndjson => self.take_json(*byte),
+                Form::Evidence => self.take_evidence(*byte),
             }
             self.last = self.last << 8 | u128::from(*byte);
         }
@@ -132,6 +143,27 @@ impl Whole {
         }
     }
 
+    fn take_evidence(&mut self, byte: u8) {
+        if !self.quoted && self.depth == 1 {
+            let name = |name: u128, bytes: u32| self.last & ((1 << (8 * bytes)) - 1) == name;
+            match (byte, self.count) {
+                (b':', _) if name(END, 5) => self.count = Some(0),
+                (b':', None) if name(FAILED, 7) => self.unverified += 1,
+                (b'0'..=b'9', Some(count)) => {
+                    let next = count.saturating_mul(10);
+                    self.count = Some(next.saturating_add(u64::from(byte - b'0')));
+                }
+                _ => {}
+            }
+        }
+        self.take_json(byte);
+        if byte == b'{' && self.depth == 1 && !self.quoted {
+            self.count = None;
+        }
+        let is_end = byte == b'\n' && self.depth == 0 && !self.quoted;
+        self.ended = is_end && self.count.is_some_and(|count| count == self.entries());
+    }
+
     /// Whether nothing is missing at the end.
     pub(crate) fn is_whole(&self) -> bool {
         self.ended && !self.quoted
@@ -141,6 +173,10 @@ impl Whole {
         match self.form {
             Form::Csv => self.rows.saturating_sub(1),
             Form::Json | Form::Ndjson => self.rows,
+            // Neither the header nor the end.
+            Form::Evidence => self
+                .rows
+                .saturating_sub(1 + u64::from(self.count.is_some())),
         }
     }
 
@@ -189,6 +225,30 @@ mod tests {
             assert_eq!(seen(Form::Ndjson, &text[..cut]).0, ends_a_line);
         }
         assert!(!seen(Form::Ndjson, &format!("{text}{{\"broken_off\":\"this")).0);
+    }
+
+    #[test]
+    fn evidence() {
+        assert!(!seen(Form::Evidence, "").0);
+        let head =
+            r#"{"evidence":1,"checkpoint":"a\n\"end\":\n","filter":{"end":"7"},"complete":[0,2]}"#;
+        let end = r#"{"end":true,"count":0}"#;
+        let none = format!("{head}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &none), (true, 0, 0));
+        let entry = r#"{"index":7,"leaf":"{\"error\":1,\"end\":true}","proof":["a","b"]}"#;
+        let failed = r#"{"index":9,"error":"\"error\":"}"#;
+        let end = r#"{"end":true,"count":2}"#;
+        let text = format!("{head}\n{entry}\n{failed}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &text), (true, 2, 1));
+        for cut in 0..text.len() {
+            assert!(!seen(Form::Evidence, &text[..cut]).0, "{}", &text[..cut]);
+        }
+        // Another number; something after the end.
+        let text = format!("{head}\n{entry}\n{end}\n");
+        assert!(!seen(Form::Evidence, &text).0);
+        let text = format!("{none}{{\"broken_off\":\"this");
+        assert!(!seen(Form::Evidence, &text).0);
+        assert!(!seen(Form::Evidence, &format!("{none}{entry}\n")).0);
     }
 
     #[test]
