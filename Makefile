@@ -14,6 +14,10 @@
 #            opens /docs/ in Chromium
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
+# make fuzz-evidence CASES=1000000
+#            changes evidence in so many ways; nothing that is not evidence may verify
+# make bench-evidence
+#            evidence of a small and a large log: bytes an entry, rates, peak memory
 
 CARGO ?= cargo
 PROFILE ?= release
@@ -22,6 +26,7 @@ BINARY ?= target/$(PROFILE)/audittrail
 SEEDS ?= 20000
 SEED ?= 20261124
 EXAMPLES ?= 100
+CASES ?= 1000000
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -30,7 +35,7 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search soak check-data schemathesis test-docs-page install \
-	uninstall bench-export-memory FORCE
+	uninstall bench-export-memory bench-evidence fuzz-evidence FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -83,3 +88,9 @@ uninstall:
 
 bench-export-memory: $(BINARY)
 	tools/bench-export-memory $(BINARY)
+
+bench-evidence: $(BINARY)
+	tools/bench-evidence $(BINARY)
+
+fuzz-evidence:
+	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put

@@ -60,8 +60,12 @@ pub(crate) async fn export(
     let (kind, subtype) = ("application", "vnd.audittrail.evidence+jsonl");
     accepts(headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
+    let mut recorded = parameters.clone();
+    if withhold.is_some() {
+        recorded.push("withhold", "sealed");
+    }
     shared
-        .record_export(principal, &parameters, NAME, size)
+        .record_export(principal, &recorded, NAME, size)
         .await?;
     // The entry about the export is in the log now, so that there is something to cover.
     let checkpoint = shared.covering(size.saturating_sub(1), CHECKPOINT_WAIT);

@@ -44,7 +44,7 @@ pub fn erased_ranges(index: u64, entry: &Entry<'_>) -> Option<Vec<(u64, u64)>> {
 }
 
 /// Entries without a sealed part that no erasure covers so far, as runs of neighbours.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Missing {
     /// The first index of each run, and its last.
     runs: BTreeMap<u64, u64>,

@@ -8,7 +8,7 @@ use crate::parts::{LINE_BYTES_MAX, PartEnd};
 use crate::report::{Check, FINDINGS_KEPT, Finding, Report};
 
 /// Puts the results of parts together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tally {
     report: Report,
     size: u64,

@@ -1,11 +1,11 @@
 //! Every bit of a file flipped, every length of it cut: each is found, or harmless for a reason
 //! that is named here.
 
-use audittrail_verifier::Trust;
+use audittrail_verifier::{Parts, Trust, Verifier};
 
 use crate::support::{Log, check, check_with, trust, vkey};
 
-/// Two entries with all members, one erased with its erasure, one withheld by failing.
+/// Entries with all members, one that was erased, and its erasure.
 fn file() -> Vec<u8> {
     let mut log = Log::new(4);
     log.entries[1].sealed = None;
@@ -29,10 +29,23 @@ fn every_flipped_bit_is_found() {
     let file = file();
     assert!(check(&file).verified());
     let mut harmless = Vec::new();
+    // The header's signature is checked once for all bits that lie after it.
+    let header = file.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let (verifier, begun) = Verifier::begin(&file[..header], trust()).unwrap();
     for bit in 0..8 * file.len() {
         let mut flipped = file.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if check(&flipped).verified() {
+        let report = if bit / 8 < header {
+            check(&flipped)
+        } else {
+            let (mut parts, mut tally) = (Parts::new(&flipped[..]), begun.clone());
+            parts.header().unwrap();
+            while let Some(part) = parts.next_part().unwrap() {
+                tally.take(verifier.check(&part));
+            }
+            tally.finish()
+        };
+        if report.verified() {
             harmless.push((bit / 8, flipped[bit / 8]));
         }
     }

@@ -37,6 +37,10 @@ proptest! {
             prop_assert_eq!(report.proven + report.withheld, count - 1);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// However parts are checked, the report is the same.
     #[test]
