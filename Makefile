@@ -42,7 +42,7 @@ run:
 
 test:
 	tools/test-needs
-	$(CARGO) test --workspace --locked
+	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --locked
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 

@@ -1,8 +1,10 @@
 //! What can go wrong with an index.
 
 use std::io;
+use std::sync::Arc;
 
 use tantivy::TantivyError;
+use tantivy::directory::error::{OpenDirectoryError, OpenReadError};
 
 /// Why the index gives no answer, or cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -41,24 +43,42 @@ impl IndexError {
 }
 
 impl From<io::Error> for IndexError {
+    /// What the system itself did not report is the library's word on what a file holds.
     fn from(error: io::Error) -> Self {
+        let of_system = error.raw_os_error().is_some();
         match error.kind() {
-            io::ErrorKind::InvalidData
-            | io::ErrorKind::InvalidInput
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::UnexpectedEof => Self::Damaged(error.to_string()),
-            _ => Self::io("the search index cannot be read or written")(error),
+            io::ErrorKind::InvalidInput | io::ErrorKind::NotFound => {
+                Self::Damaged(error.to_string())
+            }
+            _ if of_system => Self::io("the search index cannot be read or written")(error),
+            _ => Self::Damaged(error.to_string()),
         }
+    }
+}
+
+impl From<Arc<io::Error>> for IndexError {
+    fn from(error: Arc<io::Error>) -> Self {
+        Arc::try_unwrap(error)
+            .unwrap_or_else(|shared| match shared.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(shared.kind(), shared.to_string()),
+            })
+            .into()
     }
 }
 
 impl From<TantivyError> for IndexError {
     fn from(error: TantivyError) -> Self {
         match error {
-            TantivyError::IoError(error) => match std::sync::Arc::try_unwrap(error) {
-                Ok(error) => error.into(),
-                Err(error) => io::Error::new(error.kind(), error.to_string()).into(),
-            },
+            // That there are no file handles left, say, is no reason to throw an index away.
+            TantivyError::IoError(error)
+            | TantivyError::OpenReadError(OpenReadError::IoError {
+                io_error: error, ..
+            })
+            | TantivyError::OpenDirectoryError(OpenDirectoryError::IoError {
+                io_error: error,
+                ..
+            }) => error.into(),
             TantivyError::DataCorruption(_)
             | TantivyError::IncompatibleIndex(_)
             | TantivyError::OpenReadError(_)
@@ -67,6 +87,29 @@ impl From<TantivyError> for IndexError {
             | TantivyError::SchemaError(_)
             | TantivyError::DeserializeError(_) => Self::Damaged(error.to_string()),
             error => Self::Failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_holds_is_told_from_what_the_system_lacks() {
+        let said = io::Error::other("Unsupported sstable version");
+        assert!(matches!(said.into(), IndexError::Damaged(_)));
+        for (code, damaged) in [(2, true), (5, false), (24, false), (28, false)] {
+            for shared in [false, true] {
+                let error = Arc::new(io::Error::from_raw_os_error(code));
+                let _kept = shared.then(|| Arc::clone(&error));
+                let error = TantivyError::OpenReadError(OpenReadError::IoError {
+                    io_error: error,
+                    filepath: "x.idx".into(),
+                });
+                let found = matches!(IndexError::from(error), IndexError::Damaged(_));
+                assert_eq!(found, damaged, "{code}");
+            }
         }
     }
 }

@@ -102,7 +102,8 @@ impl Locations {
         self.rows.truncate(end.saturating_sub(self.first_index));
     }
 
-    /// The rows of some records of this segment; `None` for one that fails its checksum.
+    /// The rows of some records of this segment; `None` for one that fails its checksum or lies
+    /// beyond the end of a file that somebody cut.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Vec<Option<Location>>> {
         let (Some(start), Some(end)) = (
             range.start.checked_sub(self.first_index),
@@ -110,7 +111,15 @@ impl Locations {
         ) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let rows = self.rows.read(start..end)?;
+        let rows = match self.rows.read(start..end) {
+            Ok(rows) => rows,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && end - start > 1 => {
+                let rows = range.map(|index| self.read(index..index + 1));
+                return Ok(rows.collect::<io::Result<Vec<_>>>()?.concat());
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(vec![None]),
+            Err(error) => return Err(error),
+        };
         Ok(range
             .zip(&rows)
             .map(|(index, row)| Location::decode(index, row))
