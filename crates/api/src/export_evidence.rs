@@ -18,7 +18,7 @@ use audittrail_store::{
 };
 use audittrail_verifier::{EntryLine, Header, WHOLE_EVERY, write_end, write_failed};
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -49,6 +49,7 @@ pub(crate) async fn export(
     principal: &Principal,
     access: Access,
     mut parameters: Parameters,
+    method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     parameters.take("format")?;
@@ -60,6 +61,22 @@ pub(crate) async fn export(
     let (kind, subtype) = ("application", "vnd.audittrail.evidence+jsonl");
     accepts(headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
+    let shown = [
+        (
+            header::CONTENT_TYPE.as_str(),
+            audittrail_verifier::MEDIA_TYPE.to_owned(),
+        ),
+        (
+            header::CONTENT_DISPOSITION.as_str(),
+            format!("attachment; filename=\"audittrail-{size}.evidence.jsonl\""),
+        ),
+        ("x-audittrail-tree-size", size.to_string()),
+    ];
+    // As with other exports, HEAD records nothing and says no length.
+    if method == Method::HEAD {
+        let nothing = stream::empty::<Result<Bytes, BrokenOff>>();
+        return Ok((shown, Body::from_stream(nothing)).into_response());
+    }
     let mut recorded = parameters.clone();
     if withhold.is_some() {
         recorded.push("withhold", "sealed");
@@ -82,17 +99,6 @@ pub(crate) async fn export(
         complete,
         withheld: withhold.is_some(),
     };
-    let headers = [
-        (
-            header::CONTENT_TYPE.as_str(),
-            audittrail_verifier::MEDIA_TYPE.to_owned(),
-        ),
-        (
-            header::CONTENT_DISPOSITION.as_str(),
-            format!("attachment; filename=\"audittrail-{size}.evidence.jsonl\""),
-        ),
-        ("x-audittrail-tree-size", size.to_string()),
-    ];
     let bounds = filter.index;
     let query = Query {
         filter,
@@ -124,7 +130,7 @@ pub(crate) async fn export(
     // What cannot even begin is a problem document.
     evidence.read().await?;
     let parts = stream::try_unfold(evidence, Evidence::part);
-    Ok((headers, Body::from_stream(parts)).into_response())
+    Ok((shown, Body::from_stream(parts)).into_response())
 }
 
 /// The range of which nothing is left out: only bounds on the index may select, and the reader

@@ -64,7 +64,7 @@ fn lines_that_are_no_lines() {
         format!("{entry}{entry}"),
     ];
     for line in bad {
-        assert_eq!(with_line(&line), (None, Check::Line), "{:.200}", line);
+        assert_eq!(with_line(&line), (None, Check::Line), "{line:.200}");
     }
     // Not text.
     let (header, rest) = parts();

@@ -126,19 +126,11 @@ fn long_lines_are_checked_in_smaller_parts() {
 
 #[test]
 fn without_the_signing_key_signatures_do_not_count() {
-    let log = Log::new(9);
-    let file = log
-        .range(0, 8)
-        .replace("\"signature\":\"", "\"signature\":\"00");
-    let file = file.replace("\",\"key_id\"", "\",\"key_id\"");
-    let lines: Vec<String> = file
-        .lines()
-        .map(|line| match line.find("\"signature\":\"") {
-            Some(at) => format!("{}{}\n", &line[..at + 13 + 64], &line[at + 13 + 66..]),
-            None => format!("{line}\n"),
-        })
-        .collect();
-    let file = lines.concat();
+    let mut log = Log::new(9);
+    for entry in &mut log.entries {
+        entry.signature[31] ^= 1;
+    }
+    let file = log.range(0, 8);
     let alone = Trust {
         keys: vec![vkey()],
         signing: None,

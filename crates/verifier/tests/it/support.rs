@@ -79,10 +79,6 @@ impl Log {
         });
     }
 
-    pub(crate) fn size(&self) -> u64 {
-        self.entries.len() as u64
-    }
-
     fn hashes(&self) -> Vec<Hash> {
         let leaves = self.entries.iter();
         leaves
