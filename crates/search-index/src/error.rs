@@ -37,7 +37,8 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    /// A failure of the system, with what was attempted.
+    pub fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
     }
 }

@@ -216,24 +216,41 @@ impl SearchIndex {
         Ok(true)
     }
 
-    /// The indices of the entries with these ids.
+    /// The indices of the entries with these ids, as far as the index knows.
     ///
     /// # Errors
     /// While the index is being built, or if it fails.
     pub fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, IndexError> {
+        let claims = self.claims(ids)?;
+        Ok(claims
+            .iter()
+            .map(|claims| claims.first().copied())
+            .collect())
+    }
+
+    /// For each id the indices of all entries that the index has under it, in order: one, unless
+    /// the log or the index was changed. An entry that could not be read is there under the id
+    /// that [`Source::id_of_damaged`] gave, which proves nothing.
+    ///
+    /// # Errors
+    /// While the index is being built, or if it fails.
+    pub fn claims(&self, ids: &[Uuid]) -> Result<Vec<Vec<u64>>, IndexError> {
         let (segments, in_tail) = {
             let state = self.read_state();
             let Some(tail) = &state.tail else {
                 return Err(self.building(&state.segments));
             };
-            let found: Vec<_> = ids.iter().map(|id| tail.find(id)).collect();
+            let found: Vec<Vec<u64>> = ids.iter().map(|id| tail.find(id).collect()).collect();
             (Arc::clone(&state.segments), found)
         };
         self.guarded(|| {
             let mut found = Vec::with_capacity(ids.len());
             for (id, in_tail) in ids.iter().zip(in_tail) {
-                let in_files = segments.find(id)?;
-                found.push(in_files.or(in_tail));
+                let mut claims = segments.find(id)?;
+                // What is in the files since may have been in the tail a moment ago.
+                claims.extend(in_tail);
+                claims.dedup();
+                found.push(claims);
             }
             Ok(found)
         })
@@ -357,16 +374,18 @@ impl SearchIndex {
 }
 
 impl Segments {
-    fn find(&self, id: &Uuid) -> Result<Option<u64>, IndexError> {
+    fn find(&self, id: &Uuid) -> Result<Vec<u64>, IndexError> {
         let term = crate::terms::id(id);
+        let mut found = Vec::new();
         for segment in &self.segments {
-            if let Some(index) = segment.only(&term)? {
-                return Ok(Some(index));
-            }
+            segment.with_term(&term, MOST_CLAIMS, &mut found)?;
         }
-        Ok(None)
+        Ok(found)
     }
 }
+
+/// Of more entries under one id than this, in one segment, the later ones are left out.
+const MOST_CLAIMS: usize = 64;
 
 /// A panic of the library is damage.
 pub(crate) fn caught<T>(job: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {

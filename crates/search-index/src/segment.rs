@@ -121,12 +121,25 @@ impl Segment {
         start..within(indices.end).max(start)
     }
 
-    /// The document with this term, for a term that one has at most.
-    pub(crate) fn only(&self, term: &[u8]) -> Result<Option<u64>, IndexError> {
-        let Some(postings) = postings(&self.terms, term)? else {
-            return Ok(None);
+    /// Adds the indices of the first documents with this term.
+    pub(crate) fn with_term(
+        &self,
+        term: &[u8],
+        most: usize,
+        into: &mut Vec<u64>,
+    ) -> Result<(), IndexError> {
+        let Some(mut postings) = postings(&self.terms, term)? else {
+            return Ok(());
         };
-        Ok(Some(self.first_index + u64::from(postings.doc())))
+        let mut doc = postings.doc();
+        for _ in 0..most {
+            if doc == TERMINATED {
+                break;
+            }
+            into.push(self.first_index + u64::from(doc));
+            doc = postings.advance();
+        }
+        Ok(())
     }
 }
 

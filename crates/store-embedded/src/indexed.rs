@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use audittrail_merkle::Hash;
+use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source, Step};
 use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stored};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use crate::start_error::StartError;
 use crate::store::EmbeddedStore;
 use crate::tree::Tree;
+use crate::walk::id_of;
 
 /// What the index reads of the log at once.
 const SCAN_BYTES: usize = 4 << 20;
@@ -86,6 +87,48 @@ pub(crate) fn open(
 impl Shared {
     fn log(&self) -> Log<'_> {
         Log::new(&self.segments, &self.tree)
+    }
+
+    /// The indices of the entries with these ids. What the index says counts where the entry
+    /// itself says it and is the one in the tree. Of an entry that was damaged or changed nobody
+    /// can say whose id it had, so a claim on it counts only where no sound entry has the id.
+    pub(crate) fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, IndexError> {
+        let claims = self.index.claims(ids)?;
+        let found = ids.iter().zip(claims);
+        found
+            .map(|(id, claims)| self.confirmed(id, &claims))
+            .collect()
+    }
+
+    fn confirmed(&self, id: &Uuid, claims: &[u64]) -> Result<Option<u64>, IndexError> {
+        let mut doubtful = None;
+        for index in claims {
+            let read = self.leaf(*index).and_then(|leaf| {
+                let in_tree = self.log().leaf_hash(*index)?;
+                Ok((leaf, in_tree))
+            });
+            let (leaf, hash) = read.map_err(IndexError::io("the log cannot be read"))?;
+            match leaf.filter(|leaf| leaf_hash(leaf) == hash) {
+                None => doubtful = doubtful.or(Some(*index)),
+                Some(leaf) if id_of(&leaf) == *id => return Ok(Some(*index)),
+                Some(_) => {
+                    let why = format!("it gives entry {index} an id that the entry does not have");
+                    self.index.set_damaged(&why);
+                    return Err(IndexError::Damaged(why));
+                }
+            }
+        }
+        Ok(doubtful)
+    }
+
+    /// The leaf of an entry, if it can be read.
+    fn leaf(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut stored = Vec::with_capacity(1);
+        self.segments.read(index..index + 1, &mut stored)?;
+        Ok(stored
+            .pop()
+            .and_then(|one| one.record.ok())
+            .map(|record| record.leaf))
     }
 
     pub(crate) fn search(&self, query: &Query) -> Result<Page, IndexError> {

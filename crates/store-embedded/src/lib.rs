@@ -1,14 +1,14 @@
 //! The embedded store: segments, tree and checkpoint in one directory.
 //!
 //! The log is the database. `tree/`, `locations/` and `index/` are derived from it and can be
-//! deleted;
-//! `checkpoint` and `keys/` cannot.
+//! deleted; `checkpoint` and `keys/` cannot.
 
 mod appended;
 mod data_directory;
 pub mod disk;
 mod format;
 mod fsck;
+mod fsck_ids;
 mod fsck_index;
 mod indexed;
 mod layout;

@@ -20,6 +20,7 @@ use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};
 use crate::start::{Identity, StartReport, start};
 use crate::start_error::StartError;
+use crate::tree::Tree;
 
 /// A log in one directory of one machine.
 ///
@@ -74,7 +75,7 @@ impl EmbeddedStore {
             head: RwLock::new(head),
             checkpoint: RwLock::new(started.checkpoint),
             writer: Mutex::new(writer),
-            _directory: directory,
+            directory,
         };
         Ok((
             Self {
@@ -137,7 +138,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
-        let found = self.shared.index.find(ids);
+        let found = self.shared.find(ids);
         found.map_err(|error| index_error("ids cannot be looked up", error))
     }
 
@@ -191,6 +192,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let size = self.shared.head().size;
+        if !Tree::has(size, level, &range) {
+            return Err(invalid(format!(
+                "a tree of {size} leaves does not have all of {range:?} at level {level}"
+            )));
+        }
         self.read("the tree cannot be read", move |shared| {
             shared.tree.hashes(level, range)
         })
@@ -198,9 +205,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        match &self.shared.writer().broken {
-            None => Ok(()),
-            Some(why) => Err(StoreError::new(StoreErrorKind::Fatal, why.clone())),
-        }
+        let writer = self.shared.writer();
+        let state = match &writer.broken {
+            Some(why) => Err(why.clone()),
+            None => self.shared.in_place(&writer),
+        };
+        state.map_err(|why| StoreError::new(StoreErrorKind::Fatal, why))
     }
 }

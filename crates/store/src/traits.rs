@@ -31,6 +31,17 @@ pub struct Node {
     pub hash: Hash,
 }
 
+impl Node {
+    /// Appends a leaf to a tree, and the nodes above it that it completes to `nodes`.
+    pub fn push_leaf(edge: &mut Edge, leaf: Hash, nodes: &mut Vec<Self>) {
+        edge.push_with(leaf, |level, index, hash| {
+            if level > 0 && level % 8 == 0 {
+                nodes.push(Self { level, index, hash });
+            }
+        });
+    }
+}
+
 /// What one commit adds to the log: consecutive entries, never none.
 #[derive(Debug)]
 pub struct Batch<'a> {
@@ -100,7 +111,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps a signed checkpoint of a committed head. On `Ok` it is durable, and so is
     /// everything derived that a start needs to confirm it. It replaces an earlier one; one
-    /// smaller than that, or of more than is committed, is `Invalid`.
+    /// smaller than that, of more than is committed, or with a root that the log did not have at
+    /// that size, is `Invalid`.
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError>;
 
     /// The committed head. What this process committed is in it at once.
@@ -126,7 +138,8 @@ pub trait Store: Send + Sync + 'static {
     async fn search(&self, query: &Query) -> Result<Page, StoreError>;
 
     /// Hashes of the tree at a level that tiles hold (0, 8, 16, …), by their position in it.
-    /// Every complete node below the committed head is there, or the answer is an error.
+    /// Every complete node below the committed head is there, or the answer is an error; any
+    /// other position or level is `Invalid`.
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError>;
 
     /// Whether a write could be taken now; if not, why.

@@ -60,7 +60,8 @@ pub(crate) struct NewEntry {
     /// `action`, `outcome`, `tenant`, `timestamp` and `id` take at most 256 KiB.
     #[schema(schema_with = details)]
     details: Option<()>,
-    /// Sent again with the same content, the entry is stored once. By default a new UUIDv7.
+    /// Sent again with the same content, the entry is stored once. By default a new UUIDv7; never
+    /// the nil UUID.
     #[schema(format = "uuid")]
     id: Option<String>,
 }

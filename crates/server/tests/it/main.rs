@@ -21,6 +21,7 @@ mod exports;
 mod first_start;
 mod http2;
 mod issuer;
+mod keys;
 mod manual;
 mod proxies;
 mod readme;

@@ -17,7 +17,7 @@ use audittrail_merkle::{Hash, TreeHead};
 use audittrail_store::BatchEntry;
 
 use super::bytes::{array_at, u32_at, u64_at};
-use super::record::{FrameError, RecordFrame, check_record, encode_record};
+use super::record::{FrameError, RECORD_MIN, RecordFrame, check_record, encode_record};
 
 pub(crate) const BATCH_HEADER_LEN: usize = 72;
 /// Its first and third byte can stand in no JSON text, so no entry can hold it.
@@ -71,7 +71,10 @@ impl BatchHeader {
             },
         };
         let size = header.first_index.checked_add(u64::from(header.count))?;
-        (header.count > 0 && size == header.head.size && u32_at(bytes, 28) == 0).then_some(header)
+        // Whoever goes through the records does so as often as there are some.
+        let fits = u64::from(header.count) * RECORD_MIN as u64 <= u64::from(header.records_len);
+        let sound = header.count > 0 && fits && size == header.head.size;
+        (sound && u32_at(bytes, 28) == 0).then_some(header)
     }
 
     /// Header and records together.

@@ -9,5 +9,5 @@ mod segment;
 pub(crate) use batch::{
     BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, chain, decode_batch, encode_batch,
 };
-pub(crate) use record::{RecordFrame, decode_record};
+pub(crate) use record::{FrameError, RecordFrame, decode_record};
 pub(crate) use segment::{SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError, origin_hash};
