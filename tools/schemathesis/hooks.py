@@ -108,6 +108,9 @@ def map_case(context, case):
             case.headers["Idempotency-Key"] = key[: max(0, 255 - len(fresh))] + fresh
         else:
             del case.headers["Idempotency-Key"]
+    # The earlier size first.
+    if {"from", "to"} <= case.query.keys():
+        case.query["from"], case.query["to"] = sorted([case.query["from"], case.query["to"]], key=int)
     # A cursor comes from an answer.
     case.query.pop("cursor", None)
     if "order" in case.query:
@@ -119,6 +122,9 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_case(context, case):
+    # What is meant to be refused there, and is not, has no end, or an id that the log is behind.
+    if case.operation.path == "/logs/stream/" and case.meta.generation.mode.is_positive:
+        return False
     if not case.meta.generation.mode.is_positive or case.media_type != "application/json":
         return True
     entries = [case.body] if is_entry(case.body) else case.body

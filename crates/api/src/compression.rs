@@ -24,6 +24,10 @@ const PIECE: usize = 16 << 10;
 const ZSTD_LEVEL: i32 = 1;
 const GZIP_LEVEL: u32 = 2;
 
+/// An extension of answers that gain by compression although their media type does not tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compressible;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Gzip,
@@ -82,6 +86,7 @@ fn is_text(response: &Response) -> bool {
         .unwrap_or_default()
         .trim();
     let text = match media_type.split_once('/') {
+        _ if response.extensions().get::<Compressible>().is_some() => true,
         Some(("text", subtype)) => subtype != "event-stream",
         Some(("application", subtype)) => {
             ["json", "x-ndjson"].contains(&subtype) || subtype.ends_with("+json")

@@ -168,11 +168,15 @@ impl Shared {
         let Some(receipt) = receipts.first() else {
             return Err(refusal(&[], false));
         };
-        let (status, ack, checkpoint) = self.reached(options, receipt.index).await;
+        let (mut status, mut ack, checkpoint) = self.reached(options, receipt.index).await;
         let proof = match checkpoint {
-            Some(checkpoint) => Some(self.prove(receipt.index, &checkpoint).await?),
+            Some(checkpoint) => self.prove(receipt.index, &checkpoint).await.ok(),
             None => None,
         };
+        if ack == Ack::Published && proof.is_none() {
+            // It is stored all the same. Why there is no proof was logged.
+            (status, ack) = (StatusCode::ACCEPTED, Ack::Committed);
+        }
         let base = root(&self.api.settings);
         let location = format!("{base}/logs/{}/", receipt.id);
         let body = Json(receipt.whole(ack, proof));

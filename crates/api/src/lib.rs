@@ -3,10 +3,14 @@
 //! It submits to the queue and reads from the store; it knows neither a sequencer nor a
 //! backend. docs/api.md describes what clients see.
 
+mod accept;
 mod address;
 mod body;
+mod bundle;
 mod caller;
+mod checkpoint;
 mod compression;
+mod consistency;
 mod create;
 mod docs_page;
 mod encoding;
@@ -23,6 +27,7 @@ mod openapi;
 mod parameters;
 mod problem;
 mod proof;
+mod proving;
 mod rate;
 mod receipt;
 mod render;
@@ -31,6 +36,8 @@ mod request_id;
 mod routes;
 mod settings;
 mod stream;
+mod tile;
+mod tiles_caller;
 
 use std::sync::Arc;
 
@@ -64,7 +71,8 @@ struct Shared {
 
 type State = Arc<Shared>;
 
-/// All routes. Every path is there with and without its trailing slash.
+/// All routes. Every path is there with and without its trailing slash, but those of C2SP
+/// tlog-tiles, which are there exactly as it has them.
 pub fn router(api: Api) -> Router {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
@@ -76,7 +84,7 @@ pub fn router(api: Api) -> Router {
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
     });
-    let mut router = routes::all();
+    let mut router = routes::all(&shared.api.settings);
     if !base_path.is_empty() {
         let router_within = router.method_not_allowed_fallback(no_such_method);
         router = routes::at_root().nest(&base_path, router_within);

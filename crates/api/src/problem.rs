@@ -54,6 +54,7 @@ slugs! {
     UriTooLong "uri-too-long" URI_TOO_LONG "The path is too long"
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has a form that is not read here"
     KeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used for another entry"
+    Damaged "damaged" INTERNAL_SERVER_ERROR "What is kept of the log is damaged here"
     RateLimited "rate-limited" TOO_MANY_REQUESTS "Too many requests"
     TooManyStreams "too-many-streams" TOO_MANY_REQUESTS "The caller has too many streams open"
     StreamsFull "streams-full" SERVICE_UNAVAILABLE "Too many streams are open"

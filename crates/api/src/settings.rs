@@ -66,7 +66,7 @@ pub struct Api {
     pub earlier_keys: Vec<SigningKey>,
     /// The log's name.
     pub origin: String,
-    /// Checks the signatures of the log's checkpoints; its name is the log's.
+    /// The key that checks the log's checkpoints.
     pub vkey: VerifierKey,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -97,6 +97,9 @@ pub struct ApiSettings {
     pub rate: Option<Rate>,
     /// Whether the server's metrics are at `/metrics` beside the API.
     pub serves_metrics: bool,
+    /// Whether anybody may have checkpoints and tiles, without a token. They show action, tenant,
+    /// outcome and times of every entry.
+    pub public_tiles: bool,
     /// The largest request body, as it is sent.
     pub body_bytes: usize,
     /// The largest request body after decompression.
@@ -132,6 +135,7 @@ impl Default for ApiSettings {
             trusted_proxies: Vec::new(),
             rate: None,
             serves_metrics: false,
+            public_tiles: false,
             body_bytes: 32 << 20,
             decoded_bytes: 128 << 20,
             body_stall: Duration::from_secs(10),

@@ -92,7 +92,7 @@ impl Checkpoint {
         let root = next().ok_or(malformed("the root is missing"))?;
         let head = TreeHead {
             size: parse_size(size).ok_or(malformed("the size is not a number"))?,
-            root: parse_root(root).ok_or(malformed("the root is not a hash in base64"))?,
+            root: parse_hash(root).ok_or(malformed("the root is not a hash in base64"))?,
         };
         if head.size == 0 && head != TreeHead::EMPTY {
             return Err(malformed("size 0 has another root"));
@@ -109,7 +109,7 @@ impl Checkpoint {
     }
 }
 
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
     if digits && !leading_zero {
@@ -119,7 +119,7 @@ fn parse_size(text: &str) -> Option<u64> {
     }
 }
 
-fn parse_root(text: &str) -> Option<Hash> {
+pub(crate) fn parse_hash(text: &str) -> Option<Hash> {
     Some(Hash(STANDARD.decode(text).ok()?.try_into().ok()?))
 }
 

@@ -1,4 +1,4 @@
-//! C2SP signed notes and checkpoints.
+//! C2SP signed notes, checkpoints and proofs in one text.
 
 mod checkpoint;
 mod key;
@@ -8,4 +8,4 @@ mod tlog_proof;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use key::{KeyError, Signer, VerifierKey, default_origin};
 pub use note::{Note, NoteError, NoteSignature};
-pub use tlog_proof::tlog_proof;
+pub use tlog_proof::{TlogProof, TlogProofError, tlog_proof};

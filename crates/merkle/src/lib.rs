@@ -18,4 +18,4 @@ pub use proof::{
     ProofError, consistency_proof, consistency_tiles, inclusion_proof, inclusion_tiles,
     verify_consistency, verify_inclusion,
 };
-pub use tile::{TILE_WIDTH, TileId, Tiles, edge_from_tiles, right_edge_tiles, tile_root};
+pub use tile::{BundleId, TILE_WIDTH, TileId, Tiles, edge_from_tiles, right_edge_tiles, tile_root};

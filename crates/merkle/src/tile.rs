@@ -41,52 +41,112 @@ impl TileId {
 
     /// The path of C2SP tlog-tiles, such as `tile/0/x001/x234/067` or `tile/1/000.p/3`.
     pub fn path(&self) -> String {
-        let mut index = format!("{:03}", self.index % 1_000);
-        let mut rest = self.index / 1_000;
-        while rest > 0 {
-            index = format!("x{:03}/{index}", rest % 1_000);
-            rest /= 1_000;
-        }
-        let partial = if self.width == TILE_WIDTH as u16 {
-            String::new()
-        } else {
-            format!(".p/{}", self.width)
-        };
-        format!("tile/{}/{index}{partial}", self.level)
+        format!("tile/{}/{}", self.level, place(self.index, self.width))
     }
 
     /// Reads a path, which has to be exactly as [`TileId::path`] writes it.
     pub fn parse_path(path: &str) -> Option<Self> {
         let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
-        let (index, width) = match rest.split_once(".p/") {
-            Some((index, width)) => (index, decimal(width)?),
-            None => (rest, TILE_WIDTH),
-        };
-        let mut value: u64 = 0;
-        let groups = index.split('/').count();
-        for (at, group) in index.split('/').enumerate() {
-            let digits = if at + 1 == groups {
-                Some(group)
-            } else {
-                group.strip_prefix('x')
-            }?;
-            if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            value = value
-                .checked_mul(1_000)?
-                .checked_add(digits.parse().ok()?)?;
-        }
+        let (index, width) = parse_place(rest)?;
         let level = u8::try_from(decimal(level)?).ok()?;
         let id = Self {
             level,
-            index: value,
-            width: u16::try_from(width).ok()?,
+            index,
+            width,
         };
-        // Leading zero groups, level and width out of range and `.p/256` all fail here.
-        let legal = level <= LEVEL_MAX && (1..=TILE_WIDTH).contains(&width) && id.path() == path;
-        legal.then_some(id)
+        // A level with leading zeros fails here.
+        (level <= LEVEL_MAX && id.path() == path).then_some(id)
     }
+
+    /// The positions of its hashes within their level; `None` where no tree reaches so far.
+    pub fn positions(&self) -> Option<std::ops::Range<u64>> {
+        positions(self.index, self.width)
+    }
+
+    /// Whether a tree of `size` leaves has all of its hashes.
+    pub fn is_within(&self, size: u64) -> bool {
+        let count = size.checked_shr(HEIGHT * u32::from(self.level));
+        let positions = self.positions().zip(count);
+        positions.is_some_and(|(positions, count)| positions.end <= count)
+    }
+}
+
+/// Names an entry bundle: up to 256 neighbouring entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BundleId {
+    /// Position: the bundle begins at entry 256 × index.
+    pub index: u64,
+    /// The number of entries, 1 to 256.
+    pub width: u16,
+}
+
+impl BundleId {
+    /// The path of C2SP tlog-tiles, such as `tile/entries/x001/x234/067.p/3`.
+    pub fn path(&self) -> String {
+        format!("tile/entries/{}", place(self.index, self.width))
+    }
+
+    /// Reads a path, which has to be exactly as [`BundleId::path`] writes it.
+    pub fn parse_path(path: &str) -> Option<Self> {
+        let (index, width) = parse_place(path.strip_prefix("tile/entries/")?)?;
+        Some(Self { index, width })
+    }
+
+    /// The indices of its entries; `None` where no log reaches so far.
+    pub fn entries(&self) -> Option<std::ops::Range<u64>> {
+        positions(self.index, self.width)
+    }
+
+    /// Whether a log of `size` entries has all of them.
+    pub fn is_within(&self, size: u64) -> bool {
+        self.entries().is_some_and(|entries| entries.end <= size)
+    }
+}
+
+fn positions(index: u64, width: u16) -> Option<std::ops::Range<u64>> {
+    let start = index.checked_mul(TILE_WIDTH)?;
+    Some(start..start.checked_add(u64::from(width))?)
+}
+
+/// `<N>[.p/<W>]`
+fn place(index: u64, width: u16) -> String {
+    let mut path = format!("{:03}", index % 1_000);
+    let mut rest = index / 1_000;
+    while rest > 0 {
+        path = format!("x{:03}/{path}", rest % 1_000);
+        rest /= 1_000;
+    }
+    if width != TILE_WIDTH as u16 {
+        path.push_str(&format!(".p/{width}"));
+    }
+    path
+}
+
+/// Reads `<N>[.p/<W>]`, which has to be exactly as [`place`] writes it.
+fn parse_place(text: &str) -> Option<(u64, u16)> {
+    let (index, width) = match text.split_once(".p/") {
+        Some((index, width)) => (index, decimal(width)?),
+        None => (text, TILE_WIDTH),
+    };
+    let mut value: u64 = 0;
+    let groups = index.split('/').count();
+    for (at, group) in index.split('/').enumerate() {
+        let digits = if at + 1 == groups {
+            Some(group)
+        } else {
+            group.strip_prefix('x')
+        }?;
+        if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        value = value
+            .checked_mul(1_000)?
+            .checked_add(digits.parse().ok()?)?;
+    }
+    let width = u16::try_from(width).ok()?;
+    // Leading zero groups, a width with leading zeros or out of range and `.p/256` all fail here.
+    let legal = (1..=TILE_WIDTH as u16).contains(&width) && place(value, width) == text;
+    legal.then_some((value, width))
 }
 
 fn decimal(text: &str) -> Option<u64> {

@@ -61,6 +61,14 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail verify alice.evidence.jsonl --key log.example+0a1b2c3d+AR…"
     )]
     Verify(VerifyArguments),
+    /// Get the proof that an entry is in the log, check it, and write it.
+    ///
+    /// The proof holds without the server: the log's verifier key and the entry are enough to
+    /// check it (C2SP tlog-proof). Ends with 1, and writes nothing, if what came does not verify.
+    #[command(
+        after_help = "Example:\n  audittrail prove 0198c0de-0000-7000-8000-000000000000 --key \"$VKEY\" --out door.tlog-proof"
+    )]
+    Prove(ProveArguments),
     /// Ask a server whether it takes writes, for the health check of a container.
     ///
     /// It asks the address that `serve` has with the same settings. Ends with 0 if the server is
@@ -183,6 +191,29 @@ pub(crate) struct VerifyArguments {
     /// make such signatures. Give it several times where the key was changed.
     #[arg(long, value_name = "FILE")]
     pub(crate) signing_key: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArguments {
+    /// The entry's id.
+    #[arg(value_name = "ID")]
+    pub(crate) id: uuid::Uuid,
+    /// The file to write. [default: standard output, also -]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write a line of evidence with the entry itself, its proof, checkpoint and verifier key.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The log's verifier key, from a place that is not this server: what `audittrail keys show`
+    /// printed. Without it the key that the server sends is used.
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Option<String>,
+    /// The server.
+    #[arg(long, env = "AUDITTRAIL_URL", default_value = "http://127.0.0.1:8000")]
+    pub(crate) url: String,
+    /// A token with the scope logs:prove.
+    #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -50,6 +50,11 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_METRICS_LISTEN"
     )]
     metrics_listen: Option<String>,
+    /// Who may have checkpoints and tiles: `private`, who may have proofs of everything;
+    /// `public`, anybody, without a token. Tiles show action, tenant, outcome and times of every
+    /// entry. [default: private]
+    #[arg(long, global = true, value_name = "WHO", env = "AUDITTRAIL_TILES")]
+    tiles: Option<String>,
     /// The address of the API's root as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
@@ -211,6 +216,7 @@ pub(crate) struct Settings {
     pub(crate) ack: String,
     pub(crate) metrics_listen: MetricsListen,
     pub(crate) max_streams: usize,
+    pub(crate) public_tiles: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
@@ -250,7 +256,7 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen max_streams public_url
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles max_streams public_url
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
@@ -268,6 +274,11 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         Some("none") => MetricsListen::None,
         Some("same") => MetricsListen::Same,
         other => MetricsListen::Address(address("metrics-listen", other, "127.0.0.1:9464")?),
+    };
+    let public_tiles = match raw.tiles.as_deref() {
+        None | Some("private") => false,
+        Some("public") => true,
+        Some(other) => return Err(usage(format!("tiles is {other}; use private or public"))),
     };
     let log_format = match raw.log_format.as_deref() {
         None => None,
@@ -291,6 +302,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         origin: raw.origin,
         ack,
         metrics_listen,
+        public_tiles,
         max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         edge,

@@ -18,6 +18,8 @@ mod mend;
 
 /// 1,024 tiles of 8 KiB: the leaf hashes of a quarter of a million entries.
 const CACHED_TILES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+/// Heads whose right edges are kept: the committed one, and the published one below it.
+const CACHED_EDGES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// So many failed entries are known one by one.
 const FAILED_KEPT: usize = 1_000_000;
 
@@ -57,7 +59,7 @@ pub struct Reader {
     tiles: Mutex<LruCache<(u8, u64), Tile>>,
     /// Full tiles that nothing gives the root of: what lies below is not read again each time.
     hopeless: Mutex<LruCache<(u8, u64), ()>>,
-    right_edge: Mutex<Option<(TreeHead, Arc<PartialTiles>)>>,
+    right_edges: Mutex<LruCache<(u64, Hash), Arc<PartialTiles>>>,
     failed: Mutex<Arc<BTreeMap<u64, String>>>,
 }
 
@@ -70,7 +72,7 @@ impl Reader {
             origin,
             tiles: Mutex::new(LruCache::new(CACHED_TILES)),
             hopeless: Mutex::new(LruCache::new(CACHED_TILES)),
-            right_edge: Mutex::new(None),
+            right_edges: Mutex::new(LruCache::new(CACHED_EDGES)),
             failed: Mutex::default(),
         }
     }
@@ -92,7 +94,7 @@ impl Reader {
                 .as_ref()
                 .is_none_or(|(loaded, _)| *loaded != tile_index)
             {
-                last = Some((tile_index, self.leaf_tile(&head, tile_index).await?));
+                last = Some((tile_index, self.tile(&head, 0, tile_index).await?));
             }
             let tile = last.as_ref().map(|(_, tile)| tile);
             let (record, verdict) = match record {
@@ -155,15 +157,21 @@ impl Reader {
         }
     }
 
-    /// The leaf hashes of a tile, proven to be below the head's root; or why they cannot be.
-    async fn leaf_tile(
+    /// The hashes of a tile at a tile level, proven to be below the root of a head that the
+    /// store has committed; or why they cannot be. At the right edge there are those that the
+    /// head's tree has, or more.
+    ///
+    /// # Errors
+    /// If the store cannot give the tree's hashes.
+    pub async fn tile(
         &self,
         head: &TreeHead,
+        level: u8,
         index: u64,
-    ) -> Result<Result<Tile, String>, StoreError> {
-        // Up from the leaves to the first tile that is trusted, then down again.
+    ) -> Result<Result<Arc<[Hash]>, String>, StoreError> {
+        // Up to the first tile that is trusted, then down again.
         let mut unproven = Vec::new();
-        let (mut level, mut at) = (0, index);
+        let (mut level, mut at) = (level, index);
         let mut trusted = loop {
             if let Some(tile) = lock(&self.tiles).get(&(level, at)) {
                 break Arc::clone(tile);
@@ -225,15 +233,14 @@ impl Reader {
         level: u8,
         at: u64,
     ) -> Result<Result<Tile, String>, StoreError> {
-        let known = lock(&self.right_edge)
-            .as_ref()
-            .and_then(|(of, tiles)| (of == head).then(|| Arc::clone(tiles)));
+        let key = (head.size, head.root);
+        let known = lock(&self.right_edges).get(&key).map(Arc::clone);
         let tiles = match known {
             Some(tiles) => tiles,
             None => match self.prove_right_edge(head).await? {
                 Some(tiles) => {
                     let tiles = Arc::new(tiles);
-                    *lock(&self.right_edge) = Some((*head, Arc::clone(&tiles)));
+                    lock(&self.right_edges).put(key, Arc::clone(&tiles));
                     tiles
                 }
                 None => {

@@ -31,13 +31,14 @@ const REQUEST_ID: &str = "X-Request-Id";
 #[openapi(
     info(
         title = "AuditTrail",
-        description = "An audit log whose entries cannot be changed unnoticed. Every path works \
-            with and without its trailing slash. Errors are problem documents (RFC 9457). Answers \
+        description = "An audit log whose entries cannot be changed unnoticed. Every path but \
+            `/checkpoint` and those of tiles works with and without its trailing slash. Errors are problem documents (RFC 9457). Answers \
             of a kilobyte and more are compressed where `Accept-Encoding` asks for it.",
         license(name = "MIT", identifier = "MIT")
     ),
     tags(
         (name = "entries", description = "Sending and reading entries"),
+        (name = "proofs", description = "What shows to anybody that nothing was changed"),
         (name = "health", description = "For container health checks and Prometheus"),
         (name = "description", description = "This description")
     ),
@@ -56,7 +57,7 @@ pub(crate) fn document(settings: &ApiSettings) -> Document {
     document.servers = Some(vec![server(settings)]);
     let mut components = document.components.take().unwrap_or_default();
     let mut paths = Paths::new();
-    for endpoint in routes::endpoints() {
+    for endpoint in routes::endpoints(settings) {
         let Endpoint {
             handler: (schemas, own, _),
             ..

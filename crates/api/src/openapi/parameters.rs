@@ -30,6 +30,9 @@ pub(crate) struct RequestId;
 /// The header of who has the answer already.
 pub(crate) struct IfNoneMatch;
 
+/// Two sizes of the log.
+pub(crate) struct Sizes;
+
 type Provider = Option<ParameterIn>;
 
 impl IntoParams for Filters {
@@ -258,6 +261,20 @@ impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
         let meaning = "The `ETag` of an answer that the client has: 304 if it still holds.";
         vec![header("If-None-Match", string(), meaning)]
+    }
+}
+
+impl IntoParams for Sizes {
+    fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
+        let required = |name: &str, meaning: &str| {
+            let mut parameter = query(name, index(), meaning);
+            parameter.required = Required::True;
+            parameter
+        };
+        vec![
+            required("from", "The size of the earlier checkpoint."),
+            required("to", "The size of the later one, which is not smaller."),
+        ]
     }
 }
 

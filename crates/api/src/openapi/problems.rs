@@ -66,6 +66,14 @@ pub(crate) fn schema() -> RefOr<Schema> {
             string().description(Some("With `forbidden`: the scope that the token lacks.")),
         )
         .property(
+            "indices",
+            ArrayBuilder::new()
+                .items(ObjectBuilder::new().schema_type(Type::Integer))
+                .description(Some(
+                    "With `damaged`: the entries that are, where that is known.",
+                )),
+        )
+        .property(
             "ids",
             ArrayBuilder::new()
                 .items(string().format(Some(SchemaFormat::Custom("uuid".to_owned()))))

@@ -6,7 +6,7 @@
 
 use serde_json::json;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, OneOfBuilder, SchemaType};
-use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An entry to store. `null` is the same as absent.
@@ -92,6 +92,19 @@ impl ToSchema for NewEntries {
     }
 }
 
+/// Bytes as they are.
+pub(crate) struct Octets;
+
+impl PartialSchema for Octets {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let octets = ObjectBuilder::new().schema_type(Type::String);
+        octets.format(Some(binary)).into()
+    }
+}
+
+impl ToSchema for Octets {}
+
 /// How an action ended.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
@@ -176,6 +189,44 @@ pub(crate) struct List {
     /// How many entries of the whole log are known to have failed verification.
     failed_entries: u64,
     results: Vec<Entry>,
+}
+
+/// One line of evidence, with the checkpoint that its proof leads to.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proven {
+    /// Its place in the log, from 0.
+    index: u64,
+    /// The bytes that are hashed into the tree.
+    leaf: String,
+    /// What can be erased, as it is stored; there if the caller may read the entry.
+    #[schema(required = false)]
+    sealed: String,
+    /// Base64url, beside `sealed`.
+    #[schema(required = false, pattern = "^[A-Za-z0-9_-]{43}$")]
+    salt: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    signature: String,
+    #[schema(pattern = "^[0-9a-f]{8}$")]
+    key_id: String,
+    /// From the leaf towards the root; base64.
+    #[schema(max_items = 64)]
+    proof: Vec<String>,
+    /// The signed note.
+    checkpoint: String,
+    /// The key that checks it. Compare it with one from another place.
+    vkey: String,
+}
+
+/// That a log of `to` entries extends one of `from` entries.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Consistency {
+    from: u64,
+    to: u64,
+    /// RFC 6962, section 2.1.2; base64.
+    #[schema(max_items = 64)]
+    proof: Vec<String>,
 }
 
 /// How far entries got.
@@ -340,7 +391,7 @@ fn address_or_null() -> OneOfBuilder {
     let format = |name: &str| {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .format(Some(utoipa::openapi::SchemaFormat::Custom(name.to_owned())))
+            .format(Some(SchemaFormat::Custom(name.to_owned())))
     };
     OneOfBuilder::new()
         .item(format("ipv4"))

@@ -7,9 +7,14 @@
     reason = "a test ends where something is not as it should be, and brings its own tasks"
 )]
 
+mod counted;
 mod description;
 mod events;
 mod exports;
+mod proofs;
 mod stream_walls;
 mod streams;
 mod support;
+mod tile_reads;
+mod tiles;
+mod vectors;

@@ -6,18 +6,25 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use audittrail_api::{Api, ApiSettings};
 use audittrail_auth::{AuthConfig, Authenticator, Claims, Role, mint};
-use audittrail_checkpoint::Signer;
+use audittrail_checkpoint::{Checkpoint, Signer};
 use audittrail_entry::{Clock, KeyRing, Random, SigningKey, Timestamp};
+use audittrail_merkle::{Edge, TreeHead};
 use audittrail_queue::{Bounds, InProcessQueue, Queue};
 use audittrail_sequencer::{Config, Sequencer};
-use audittrail_store::{Announcing, MemoryStore, Reader, Store};
+use audittrail_store::{Announcing, KeptCheckpoint, MemoryStore, Reader, Store};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-const ORIGIN: &str = "log.example/api";
+use crate::counted::{Counted, Reads};
+
+pub(crate) const ORIGIN: &str = "log.example/api";
 const SECRET: &[u8] = b"thirty-two bytes are just enough";
-const NOW: i64 = 1_800_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000;
 
 /// Stands still until it is moved.
 pub(crate) struct StoppedClock(AtomicI64);
@@ -56,6 +63,10 @@ pub(crate) struct Served {
     pub(crate) token: String,
     pub(crate) clock: Arc<StoppedClock>,
     pub(crate) stop: watch::Sender<bool>,
+    /// What is shown as published, where the test says it.
+    shown: Option<watch::Sender<KeptCheckpoint>>,
+    /// What was read of the store.
+    pub(crate) reads: Arc<Reads>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -65,21 +76,39 @@ impl Served {
     }
 
     pub(crate) async fn start_with(settings: ApiSettings) -> Self {
-        let memory = Arc::new(MemoryStore::new());
-        let (store, grown) = Announcing::new(Arc::clone(&memory) as Arc<dyn Store>);
+        Self::over(Arc::new(MemoryStore::new()), settings, false).await
+    }
+
+    /// Nothing is published but what the test shows.
+    pub(crate) async fn start_held(settings: ApiSettings) -> Self {
+        Self::over(Arc::new(MemoryStore::new()), settings, true).await
+    }
+
+    pub(crate) async fn over(memory: Arc<MemoryStore>, settings: ApiSettings, held: bool) -> Self {
+        let reads = Arc::new(Reads::default());
+        let (store, grown) = Announcing::new(Arc::new(Counted {
+            store: Arc::clone(&memory) as Arc<dyn Store>,
+            reads: Arc::clone(&reads),
+        }));
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let (stop, stopping) = watch::channel(false);
         let queue = Arc::new(InProcessQueue::new(Bounds::default()));
+        let signer = signer();
         let sequencer = Sequencer::start(
             Arc::clone(&store),
             Arc::clone(&queue) as Arc<dyn Queue>,
             ORIGIN.to_owned(),
-            vec![Signer::from_seed(ORIGIN, [9; 32]).unwrap()],
+            vec![signer.clone()],
             Config::default(),
         );
         let sequencer = sequencer.await.unwrap();
-        let published = sequencer.published();
+        let mut published = sequencer.published();
+        let mut shown = None;
+        if held {
+            let (sender, receiver) = watch::channel(signed(TreeHead::EMPTY));
+            (shown, published) = (Some(sender), receiver);
+        }
         tokio::spawn(sequencer.run());
         let key = SigningKey::new(b"a signing key of thirty-two bytes or more").unwrap();
         let keys = KeyRing {
@@ -99,7 +128,7 @@ impl Served {
             signing_key: Arc::new(key),
             earlier_keys: Vec::new(),
             origin: ORIGIN.to_owned(),
-            vkey: Signer::from_seed(ORIGIN, [9; 32]).unwrap().verifier(),
+            vkey: signer.verifier(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(Counting::default()),
             published,
@@ -119,6 +148,8 @@ impl Served {
             token: token("tester", Role::Admin, None),
             clock,
             stop,
+            shown,
+            reads,
             client: reqwest::Client::new(),
         }
     }
@@ -127,6 +158,21 @@ impl Served {
         self.client
             .get(format!("http://{}{path}", self.address))
             .bearer_auth(&self.token)
+    }
+
+    /// Publishes the log up to a size, and says what was published.
+    pub(crate) async fn show(&self, size: u64) -> KeptCheckpoint {
+        let mut edge = Edge::new();
+        for hash in self.store.hashes(0, 0..size).await.unwrap() {
+            edge.push(hash);
+        }
+        let checkpoint = signed(edge.head());
+        self.publish(checkpoint.clone());
+        checkpoint
+    }
+
+    pub(crate) fn publish(&self, checkpoint: KeptCheckpoint) {
+        self.shown.as_ref().unwrap().send_replace(checkpoint);
     }
 
     /// Sends so many entries of about that size.
@@ -155,9 +201,34 @@ impl Served {
     }
 }
 
+/// Who signs the log's checkpoints.
+pub(crate) fn signer() -> Signer {
+    Signer::from_seed(ORIGIN, [9; 32]).unwrap()
+}
+
+fn signed(head: TreeHead) -> KeptCheckpoint {
+    let checkpoint = Checkpoint {
+        origin: ORIGIN.to_owned(),
+        head,
+        extensions: Vec::new(),
+    };
+    let note = checkpoint.sign(&[&signer()]).unwrap();
+    KeptCheckpoint { head, note }
+}
+
 /// A token for an hour.
 pub(crate) fn token(sub: &str, role: Role, tenant: Option<&str>) -> String {
     token_until(sub, role, tenant, NOW + 3_600)
+}
+
+/// A token with claims that no role gives.
+pub(crate) fn token_of(claims: &Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{signed}.{signature}")
 }
 
 fn token_until(sub: &str, role: Role, tenant: Option<&str>, exp: i64) -> String {

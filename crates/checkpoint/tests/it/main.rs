@@ -11,6 +11,7 @@ mod differential;
 mod golden;
 mod keys;
 mod notes;
+mod proofs;
 mod signatures;
 mod support;
 mod vectors;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use audittrail_merkle::{
-    Hash, TILE_WIDTH, TileId, edge_from_tiles, leaf_hash, right_edge_tiles, tile_root,
+    BundleId, Hash, TILE_WIDTH, TileId, edge_from_tiles, leaf_hash, right_edge_tiles, tile_root,
 };
 
 use crate::oracle;
@@ -191,4 +191,123 @@ fn hash_is_written_in_hexadecimal() {
     let digits = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
     assert_eq!(hash.to_string(), digits);
     assert_eq!(format!("{hash:?}"), "6e340b9c…");
+}
+
+fn bundle(index: u64, width: u16) -> BundleId {
+    BundleId { index, width }
+}
+
+#[test]
+fn paths_of_bundles_are_those_of_the_specification() {
+    for (id, path) in [
+        (bundle(0, 256), "tile/entries/000"),
+        (bundle(0, 1), "tile/entries/000.p/1"),
+        (bundle(1_234_067, 256), "tile/entries/x001/x234/067"),
+        (bundle(1_234_067, 255), "tile/entries/x001/x234/067.p/255"),
+        (
+            bundle(u64::MAX, 9),
+            "tile/entries/x018/x446/x744/x073/x709/x551/615.p/9",
+        ),
+    ] {
+        assert_eq!(id.path(), path);
+        assert_eq!(BundleId::parse_path(path), Some(id), "{path}");
+        assert_eq!(TileId::parse_path(path), None, "{path}");
+    }
+    for path in [
+        "tile/0/000",
+        "tile/entries",
+        "tile/entries/",
+        "/tile/entries/000",
+        "tile/entries/000/",
+        "tile/entries/00",
+        "tile/entries/0000",
+        "tile/entries/+00",
+        "tile/entries/x000/001",
+        "tile/entries/x001//001",
+        "tile/entries/x018/x446/x744/x073/x709/x551/616",
+        "tile/entries/000.p/0",
+        "tile/entries/000.p/01",
+        "tile/entries/000.p/256",
+        "tile/entries/000.p/65537",
+    ] {
+        assert_eq!(BundleId::parse_path(path), None, "{path}");
+    }
+}
+
+/// Where 64 bits end, too.
+#[test]
+fn what_a_tree_has() {
+    for (tile, from) in [
+        (id(0, 0, 1), 1),
+        (id(0, 0, 256), 256),
+        (id(0, 3, 7), 775),
+        (id(1, 0, 1), 256),
+        (id(1, 0, 256), 65_536),
+        (id(2, 1, 2), 258 << 16),
+        (id(7, 0, 255), 255 << 56),
+    ] {
+        assert!(tile.is_within(from) && tile.is_within(u64::MAX), "{tile:?}");
+        assert!(!tile.is_within(from - 1) && !tile.is_within(0), "{tile:?}");
+    }
+    for never in [
+        id(7, 0, 256),
+        id(8, 0, 1),
+        id(63, 0, 1),
+        id(0, 1 << 56, 1),
+        id(0, u64::MAX, 256),
+        id(0, (1 << 56) - 1, 256),
+    ] {
+        assert!(!never.is_within(u64::MAX), "{never:?}");
+    }
+    assert_eq!(id(0, 3, 7).positions(), Some(768..775));
+    assert_eq!(id(0, u64::MAX, 7).positions(), None);
+    assert_eq!(bundle(3, 7).entries(), Some(768..775));
+    assert!(bundle(3, 7).is_within(775) && !bundle(3, 7).is_within(774));
+    assert!(!bundle(1 << 56, 1).is_within(u64::MAX));
+}
+
+/// Paths of both kinds, changed somewhere, are taken or refused as by another implementation.
+#[test]
+fn paths_pass_or_fail_as_with_others() {
+    let mut compared = 0;
+    for path in [
+        "tile/0/000",
+        "tile/3/x001/x234/067.p/9",
+        "tile/63/x001/x000/000.p/255",
+    ] {
+        for at in 0..=path.len() {
+            for new in "0159x./p+- e%".chars() {
+                for kind in 0..3 {
+                    let mut chars: Vec<char> = path.chars().collect();
+                    match kind {
+                        0 if at < chars.len() => chars[at] = new,
+                        1 => chars.insert(at, new),
+                        _ if at < chars.len() => drop(chars.remove(at)),
+                        _ => continue,
+                    }
+                    let changed: String = chars.into_iter().collect();
+                    let level = changed.split('/').nth(1);
+                    let level: Option<u8> = level.and_then(|level| level.parse().ok());
+                    let width = changed.rsplit_once(".p/").map(|(_, width)| width.parse());
+                    if level.is_some_and(|level| level > 63) || width == Some(Ok(0_u32)) {
+                        // They panic there.
+                        assert_eq!(TileId::parse_path(&changed), None, "{changed}");
+                        continue;
+                    }
+                    // Theirs have the height of a tile in their paths.
+                    let theirs = changed.replacen("tile/", "tile/8/", 1);
+                    let theirs = tlog_tiles::Tile::from_path(&theirs).ok();
+                    let ours = TileId::parse_path(&changed);
+                    assert_eq!(ours.is_some(), theirs.is_some(), "{changed}");
+                    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                        assert_eq!(ours.level, theirs.level(), "{changed}");
+                        assert_eq!(ours.index, theirs.level_index(), "{changed}");
+                        assert_eq!(u32::from(ours.width), theirs.width(), "{changed}");
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 50, "{compared}");
 }

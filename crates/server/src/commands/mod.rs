@@ -7,6 +7,7 @@ pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod manual;
 mod partial;
+pub(crate) mod prove;
 mod remote;
 mod scrub;
 pub(crate) mod serve;

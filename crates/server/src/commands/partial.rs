@@ -40,7 +40,7 @@ impl Partial {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Failure::Failed(format!(
-                        "another export is writing {}; wait for it, or give another --out",
+                        "another run is writing {}; wait for it, or give another --out",
                         path.display()
                     )));
                 }

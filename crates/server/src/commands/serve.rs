@@ -116,6 +116,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
             base_path: settings.edge.base_path.clone(),
             trusted_proxies: settings.edge.trusted_proxies.clone(),
             rate: settings.edge.rate,
+            public_tiles: settings.public_tiles,
             serves_metrics: settings.metrics_listen == MetricsListen::Same,
             body_stall: settings.edge.body_stall,
             request_time: settings.edge.request_time,
