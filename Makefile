@@ -25,6 +25,10 @@
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
+# make fuzz-evidence CASES=1000000
+#            changes evidence in so many ways; nothing that is not evidence may verify
+# make bench-evidence
+#            evidence of a small and a large log: bytes an entry, rates, peak memory
 
 CARGO ?= cargo
 PROFILE ?= release
@@ -38,6 +42,7 @@ ENTRIES ?= 1000000
 BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
+CASES ?= 1000000
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -46,7 +51,8 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
-	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory FORCE
+	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
+	bench-evidence fuzz-evidence FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -120,3 +126,9 @@ uninstall:
 
 bench-export-memory: $(BINARY)
 	tools/bench-export-memory $(BINARY)
+
+bench-evidence: $(BINARY)
+	tools/bench-evidence $(BINARY)
+
+fuzz-evidence:
+	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put

@@ -16,6 +16,7 @@ mod docs_page;
 mod encoding;
 mod entrance;
 mod export;
+mod export_evidence;
 mod get;
 mod health;
 mod intake;

@@ -52,6 +52,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail export --format csv --out alice.csv --filter user_id=alice --filter start_time=2026-01-01T00:00:00Z"
     )]
     Export(ExportArguments),
+    /// Check a file of evidence, offline.
+    ///
+    /// It needs the log's verifier key, from a place that is not the file: the log's operator
+    /// shows it with `audittrail keys show`. Ends with 0 if all of the file holds, with 1 if
+    /// something in it does not or the file was cut short.
+    #[command(
+        after_help = "Example:\n  audittrail verify alice.evidence.jsonl --key log.example+0a1b2c3d+AR…"
+    )]
+    Verify(VerifyArguments),
     /// Get the proof that an entry is in the log, check it, and write it.
     ///
     /// The proof holds without the server: the log's verifier key and the entry are enough to
@@ -153,6 +162,9 @@ pub(crate) struct ExportArguments {
     /// action__in=door.open,door.close. All that are given must hold.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
+    /// Leave these parts out of evidence; what is left is proven all the same.
+    #[arg(long, value_enum, value_name = "PARTS")]
+    pub(crate) withhold: Option<Withheld>,
     /// The server.
     #[arg(long, env = "AUDITTRAIL_URL", default_value = "http://127.0.0.1:8000")]
     pub(crate) url: String,
@@ -251,6 +263,34 @@ pub(crate) struct BenchArguments {
     /// With --budgets: seconds of what they call a minute. [default: 60]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sustained: Option<u64>,
+}
+
+/// What evidence can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Withheld {
+    /// Who, what was acted on, from where, the details, and who sent it.
+    Sealed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The evidence, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A verifier key of the log, as name+8 hex digits+base64. Give it several times where the
+    /// key was changed.
+    #[arg(long, value_name = "VKEY", required = true)]
+    pub(crate) key: Vec<String>,
+    /// Print the report as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Check on so many threads. [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(crate) threads: Option<u16>,
+    /// Check the server's signatures, too, with the key in this file. Whoever has that key can
+    /// make such signatures. Give it several times where the key was changed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_key: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -240,7 +240,7 @@ fn random_text(random: &dyn Random) -> Vec<u8> {
         .collect()
 }
 
-fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }

@@ -187,12 +187,24 @@ impl IntoParams for Paging {
 
 impl IntoParams for Exporting {
     fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
-        let formats = crate::export::FORMATS.map(crate::export::Format::name);
-        vec![query(
-            "format",
-            words(&formats).default(Some(json!(formats[0]))),
-            "The form of the answer.",
-        )]
+        let mut formats = crate::export::FORMATS
+            .map(crate::export::Format::name)
+            .to_vec();
+        formats.push(crate::export_evidence::NAME);
+        vec![
+            query(
+                "format",
+                words(&formats).default(Some(json!(formats[0]))),
+                "The form of the answer. `evidence`: entries with proofs under a signed \
+                 checkpoint, which `audittrail verify` checks offline.",
+            ),
+            query(
+                "withhold",
+                words(&["sealed"]),
+                "With `format=evidence` alone: leaves out who, what was acted on, from where and \
+                 the details. What is left is proven all the same.",
+            ),
+        ]
     }
 }
 

@@ -13,4 +13,5 @@ mod remote;
 mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod verify;
 pub(crate) mod whole;

@@ -16,6 +16,8 @@ pub(crate) enum Form {
     Ndjson,
     /// RFC 4180, safe to open in a spreadsheet.
     Csv,
+    /// Entries with their proofs, for `audittrail verify`.
+    Evidence,
 }
 
 impl Form {
@@ -24,6 +26,7 @@ impl Form {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Evidence => "evidence",
         }
     }
 
@@ -32,6 +35,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv",
+            Self::Evidence => audittrail_verifier::MEDIA_TYPE,
         }
     }
 
@@ -39,7 +43,7 @@ impl Form {
     fn depth(self) -> u32 {
         match self {
             Self::Json => 2,
-            Self::Ndjson | Self::Csv => 1,
+            Self::Ndjson | Self::Csv | Self::Evidence => 1,
         }
     }
 }
@@ -49,7 +53,10 @@ impl Form {
 const UNVERIFIED: &[u8] = b"\"verified\":false";
 /// The same of a row, before its line feed.
 const UNVERIFIED_ROW: &[u8] = b",false\r";
-/// As long as the longer of the two.
+/// Names of members of evidence: in the place of a name these can be nothing else.
+const FAILED: &[u8] = b"\"error\"";
+const END: &[u8] = b"\"end\"";
+/// As long as the longest of these.
 const KEPT: usize = 16;
 
 /// What has come so far.
@@ -68,6 +75,8 @@ pub(crate) struct Whole {
     /// The header counts as one.
     rows: u64,
     unverified: u64,
+    /// Of evidence: the number in the line that ends it, if this is one.
+    count: Option<u64>,
 }
 
 impl Whole {
@@ -82,13 +91,14 @@ impl Whole {
             ended: form == Form::Ndjson,
             rows: 0,
             unverified: 0,
+            count: None,
         }
     }
 
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         match self.form {
             Form::Csv => self.take_csv(bytes),
-            Form::Json | Form::Ndjson => self.take_json(bytes),
+            Form::Json | Form::Ndjson | Form::Evidence => self.take_json(bytes),
         }
         let kept = &bytes[bytes.len().saturating_sub(KEPT)..];
         self.last.rotate_left(kept.len());
@@ -145,9 +155,17 @@ impl Whole {
 
     fn take_token(&mut self, byte: u8, bytes: &[u8], at: usize) {
         self.ended = false;
+        if self.form == Form::Evidence && self.depth == 1 {
+            self.take_member(byte, bytes, at);
+        }
         match byte {
             b'"' => self.quoted = true,
-            b'{' | b'[' => self.depth += 1,
+            b'{' | b'[' => {
+                self.depth += 1;
+                if self.depth == 1 {
+                    self.count = None;
+                }
+            }
             b'}' | b']' => {
                 if byte == b'}' && self.depth == self.form.depth() {
                     self.rows += 1;
@@ -156,7 +174,26 @@ impl Whole {
                 self.depth = self.depth.saturating_sub(1);
                 self.ended = self.form == Form::Json && byte == b']' && self.depth == 0;
             }
-            b'\n' => self.ended = self.form == Form::Ndjson && self.depth == 0,
+            b'\n' if self.depth == 0 => {
+                self.ended = match self.form {
+                    Form::Ndjson => true,
+                    Form::Evidence => self.count.is_some_and(|count| count == self.entries()),
+                    Form::Json | Form::Csv => false,
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// Within a line of evidence.
+    fn take_member(&mut self, byte: u8, bytes: &[u8], at: usize) {
+        match (byte, self.count) {
+            (b':', _) if self.is_before(bytes, at, END) => self.count = Some(0),
+            (b':', None) if self.is_before(bytes, at, FAILED) => self.unverified += 1,
+            (b'0'..=b'9', Some(count)) => {
+                let next = count.saturating_mul(10);
+                self.count = Some(next.saturating_add(u64::from(byte - b'0')));
+            }
             _ => {}
         }
     }
@@ -170,6 +207,10 @@ impl Whole {
         match self.form {
             Form::Csv => self.rows.saturating_sub(1),
             Form::Json | Form::Ndjson => self.rows,
+            // Neither the header nor the end.
+            Form::Evidence => self
+                .rows
+                .saturating_sub(1 + u64::from(self.count.is_some())),
         }
     }
 
@@ -218,6 +259,30 @@ mod tests {
             assert_eq!(seen(Form::Ndjson, &text[..cut]).0, ends_a_line);
         }
         assert!(!seen(Form::Ndjson, &format!("{text}{{\"broken_off\":\"this")).0);
+    }
+
+    #[test]
+    fn evidence() {
+        assert!(!seen(Form::Evidence, "").0);
+        let head =
+            r#"{"evidence":1,"checkpoint":"a\n\"end\":\n","filter":{"end":"7"},"complete":[0,2]}"#;
+        let end = r#"{"end":true,"count":0}"#;
+        let none = format!("{head}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &none), (true, 0, 0));
+        let entry = r#"{"index":7,"leaf":"{\"error\":1,\"end\":true}","proof":["a","b"]}"#;
+        let failed = r#"{"index":9,"error":"\"error\":"}"#;
+        let end = r#"{"end":true,"count":2}"#;
+        let text = format!("{head}\n{entry}\n{failed}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &text), (true, 2, 1));
+        for cut in 0..text.len() {
+            assert!(!seen(Form::Evidence, &text[..cut]).0, "{}", &text[..cut]);
+        }
+        // Another number; something after the end.
+        let text = format!("{head}\n{entry}\n{end}\n");
+        assert!(!seen(Form::Evidence, &text).0);
+        let text = format!("{none}{{\"broken_off\":\"this");
+        assert!(!seen(Form::Evidence, &text).0);
+        assert!(!seen(Form::Evidence, &format!("{none}{entry}\n")).0);
     }
 
     #[test]

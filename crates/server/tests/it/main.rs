@@ -15,6 +15,7 @@ mod compression;
 mod connections;
 mod crashes;
 mod data;
+mod evidence;
 mod export_command;
 mod export_memory;
 mod exports;
