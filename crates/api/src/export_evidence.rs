@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(of(&both, &all), Some((3, 7)));
         assert_eq!(of(&[("index_to", "99")], &all), Some((0, 9)));
         assert_eq!(of(&[("index_from", "10")], &all), None);
-        assert_eq!(of(&[("action__prefix", "")], &all), None);
+        assert_eq!(of(&[("action__prefix", "a")], &all), None);
         assert_eq!(of(&[("index_to", "7"), ("action", "a")], &all), None);
         assert_eq!(of(&[("verified", "false")], &all), None);
         let tenant = Access {
