@@ -89,7 +89,7 @@ fn trusted(text: &str) -> Result<Vec<IpBlock>, Failure> {
     parsed.collect()
 }
 
-/// A number with ms, s, m or h.
+/// A number with ms, s, m or h, more than zero.
 pub(crate) fn time(
     name: &str,
     given: Option<&str>,

@@ -51,12 +51,19 @@ fn the_shell_blocks_run() {
         "{said}"
     );
     assert!(answers[2].contains("everything verifies"), "{said}");
+    let checked = answers[4];
+    assert!(
+        checked.contains("complete: every entry from 0 to "),
+        "{said}"
+    );
+    assert!(checked.contains("failed 0\n"), "{said}");
+    assert!(checked.ends_with("everything verifies\n"), "{said}");
     assert!(
         answers[3].contains("the proof is in door.tlog-proof"),
         "{said}"
     );
     assert!(
-        answers[4].contains("the first checkpoint seen") && answers[4].contains("each in the tree"),
+        answers[5].contains("the first checkpoint seen") && answers[5].contains("each in the tree"),
         "{said}"
     );
     assert!(

@@ -33,7 +33,7 @@ use crate::ambient::SystemClock;
 use crate::cli::MonitorArguments;
 use crate::commands::serve;
 use crate::http::{self, Bounds};
-use crate::settings::{address, edge::time};
+use crate::settings::{address, time};
 
 /// Where a server on the same machine is not.
 const METRICS_EXAMPLE: &str = "127.0.0.1:9465";
