@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::monitoring::{Monitor, publish};
+use crate::monitoring::{Monitor, files, publish};
 use crate::support::{Server, start};
 
 /// Takes alerts after it has refused some.
@@ -71,9 +71,13 @@ struct Running {
 
 impl Running {
     fn start(monitor: &Monitor, arguments: &[&str]) -> Self {
+        Self::start_every("50ms", monitor, arguments)
+    }
+
+    fn start_every(interval: &str, monitor: &Monitor, arguments: &[&str]) -> Self {
         let mut command = monitor.command(arguments);
         let mut child = command
-            .args(["--interval", "50ms"])
+            .args(["--interval", interval])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -148,8 +152,9 @@ async fn a_new_finding_is_told_once() {
             .unwrap()
             .contains("none of the known keys")
     );
-    // Once it was good in between it is a new one.
-    monitor.good(&hook).await;
+    // Once it was good in between it is a new one; while the log changes its key both are given.
+    let both = [hook.as_slice(), &["--key", &wrong.key]].concat();
+    monitor.good(&both).await;
     std::fs::remove_file(monitor.state()).unwrap();
     wrong.finds("checkpoint", &hook).await;
     assert_eq!(receiver.taken().len(), 2);
@@ -167,9 +172,8 @@ async fn an_old_checkpoint_is_told() {
     monitor.good(&arguments).await;
     let status = work.path().join("state.status");
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
-    let hours =
-        |number: i64| json!(kept["first_seen"].as_i64().unwrap() - number * 3_600 * 1_000_000_000);
-    kept["first_seen"] = hours(2);
+    let two_hours = 2 * 3_600 * 1_000_000_000_i64;
+    kept["first_seen"] = json!(kept["first_seen"].as_i64().unwrap() - two_hours);
     std::fs::write(&status, kept.to_string()).unwrap();
     let finding = monitor.finds("old", &arguments).await;
     assert!(
@@ -277,6 +281,40 @@ async fn a_log_that_goes_away_and_comes_back() {
     let mut running = Running::start(&monitor, &[]);
     running.until("good");
     assert_eq!(running.stop(), 0);
+}
+
+/// A log that takes longer to copy than from one check to the next: checkpoints are checked in
+/// between, and the mirror goes on with the newest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_log_is_mirrored_between_checks() {
+    let (_home, server) = start();
+    publish(&server, 1_600, "door.open").await;
+    let work = tempfile::tempdir().unwrap();
+    let monitor = Monitor::of(&server, work.path());
+    let mut running = Running::start_every("1ms", &monitor, &["--mirror", "mirror"]);
+    let first = running.next();
+    assert_eq!(
+        (&first["outcome"], &first["size"]),
+        (&json!("good"), &json!(1_600))
+    );
+    assert!(
+        first["mirrored_entries"].as_u64().unwrap() < 1_600,
+        "{first}"
+    );
+    publish(&server, 300, "door.open").await;
+    while running.until("good")["mirrored_entries"] != 1_900 {}
+    assert_eq!(running.stop(), 0);
+    let fresh = tempfile::tempdir().unwrap();
+    Monitor::of(&server, fresh.path())
+        .good(&["--mirror", "mirror"])
+        .await;
+    let whole = files(&fresh.path().join("mirror"));
+    let copied = files(&work.path().join("mirror"));
+    assert!(
+        whole
+            .iter()
+            .all(|(name, bytes)| copied.get(name) == Some(bytes))
+    );
 }
 
 /// Two would overwrite each other's state.

@@ -14,6 +14,8 @@ use crate::support::start;
 
 const MIRROR: [&str; 2] = ["--mirror", "mirror"];
 
+type Change = fn(Vec<u8>) -> Vec<u8>;
+
 /// The last byte is another.
 fn change(mut bytes: Vec<u8>) -> Vec<u8> {
     *bytes.last_mut().unwrap() ^= 0x10;
@@ -35,7 +37,7 @@ async fn what_was_changed_on_its_way_is_not_stored() {
     let monitor = Monitor::of(&server, honest.path());
     monitor.good(&MIRROR).await;
     let whole = files(&honest.path().join("mirror"));
-    let cases: [(&str, fn(Vec<u8>) -> Vec<u8>, &str, &str); 9] = [
+    let cases: [(&str, Change, &str, &str); 9] = [
         ("tile/0/000", change, "tile", "tile/0/000"),
         ("tile/0/001", cut, "content", "8191 bytes"),
         (

@@ -69,6 +69,16 @@ fn sync_names(directory: &Path) -> io::Result<()> {
     File::open(if here { Path::new(".") } else { directory })?.sync_all()
 }
 
+/// Makes a directory, durably, if it is not there.
+pub(super) fn make_directory(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let made =
+        fs::create_dir_all(path).and_then(|()| sync_names(path.parent().unwrap_or(Path::new(""))));
+    made.map_err(|error| unusable(path, &error))
+}
+
 /// Replaces a file. It is durable when this has returned; before that the old one or the new
 /// one is there.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -87,7 +97,7 @@ pub(super) struct Files {
 impl Files {
     /// Makes the directory if need be.
     pub(super) fn open(root: &Path) -> Result<Self, Failure> {
-        fs::create_dir_all(root).map_err(|error| unusable(root, &error))?;
+        make_directory(root)?;
         Ok(Self {
             root: root.to_owned(),
             unsynced: BTreeSet::new(),

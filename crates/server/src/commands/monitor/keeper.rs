@@ -116,7 +116,7 @@ impl Keeper {
         if path.exists() {
             return Ok(Some(path));
         }
-        fs::create_dir_all(&directory).map_err(|error| files::unusable(&directory, &error))?;
+        files::make_directory(&directory)?;
         let there =
             fs::read_dir(&directory).map_err(|error| files::unusable(&directory, &error))?;
         if there.count() >= EVIDENCE_FILES {
