@@ -107,7 +107,8 @@ impl Running {
     fn stop(mut self) -> i32 {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code().unwrap()
+        let status = self.child.wait().unwrap();
+        status.code().unwrap_or_else(|| panic!("{status}"))
     }
 }
 

@@ -139,6 +139,8 @@ impl Watch {
         interval: Duration,
         metrics: Option<std::net::SocketAddr>,
     ) -> Result<(), Failure> {
+        // From here on: what is printed may be answered by a signal.
+        let mut signals = serve::Signals::new()?;
         let mut courier = pin!(async {
             match courier {
                 Some(courier) => courier.run().await,
@@ -149,7 +151,7 @@ impl Watch {
             let metrics = pin!(serve_metrics(metrics));
             let checks = pin!(self.checks(interval));
             tokio::select! {
-                () = serve::asked_to_stop() => Ok(()),
+                () = signals.next() => Ok(()),
                 failed = metrics => failed,
                 failed = checks => failed,
                 () = &mut courier => Ok(()),
