@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use audittrail_checkpoint::Signer;
 use axum::Router;
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::monitoring::{Monitor, files, publish};
-use crate::support::{Server, start};
+use crate::support::{DEADLINE, Server, start};
 
 /// Takes alerts after it has refused some.
 #[derive(Clone)]
@@ -95,11 +96,22 @@ impl Running {
 
     /// Checks until one has this outcome.
     fn until(&mut self, outcome: &str) -> Value {
+        self.find(|said| said["outcome"] == outcome)
+    }
+
+    /// Checks until one is good and says this number.
+    fn until_good(&mut self, name: &str, number: u64) {
+        self.find(|said| said["outcome"] == "good" && said[name] == number);
+    }
+
+    fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
         loop {
             let said = self.next();
-            if said["outcome"] == outcome {
+            if wanted(&said) {
                 return said;
             }
+            assert!(start.elapsed() < DEADLINE, "not what is waited for: {said}");
         }
     }
 
@@ -109,6 +121,13 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let status = self.child.wait().unwrap();
         status.code().unwrap_or_else(|| panic!("{status}"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -246,7 +265,7 @@ async fn a_log_that_goes_away_and_comes_back() {
     );
     assert_eq!(running.next()["outcome"], "good");
     publish(&server, 20, "door.open").await;
-    while running.until("good")["size"] != 320 {}
+    running.until_good("size", 320);
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
     let page = page(&mut stderr).await;
     for (name, value) in [
@@ -270,7 +289,7 @@ async fn a_log_that_goes_away_and_comes_back() {
     assert_eq!(said["findings"][0]["kind"], "unreachable");
     let server = Server::start_at(home.path(), &address);
     publish(&server, 5, "door.open").await;
-    while running.until("good")["size"] != 325 {}
+    running.until_good("size", 325);
     let code = tokio::task::spawn_blocking(move || running.stop())
         .await
         .unwrap();
@@ -303,7 +322,7 @@ async fn a_large_log_is_mirrored_between_checks() {
         "{first}"
     );
     publish(&server, 300, "door.open").await;
-    while running.until("good")["mirrored_entries"] != 1_900 {}
+    running.until_good("mirrored_entries", 1_900);
     assert_eq!(running.stop(), 0);
     let fresh = tempfile::tempdir().unwrap();
     Monitor::of(&server, fresh.path())
