@@ -12,6 +12,8 @@
 #            validates the OpenAPI document, and sends what it allows and what it forbids
 # make test-docs-page
 #            opens /docs/ in Chromium
+# make drive-api ROWS=words
+#            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
 
@@ -29,7 +31,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint bench-search soak check-data schemathesis test-docs-page install \
+.PHONY: run test lint bench-search soak check-data schemathesis test-docs-page drive-api install \
 	uninstall bench-export-memory FORCE
 
 run:
@@ -38,6 +40,7 @@ run:
 test:
 	tools/test-needs
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --locked
+	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 
@@ -64,6 +67,10 @@ schemathesis: $(BINARY)
 test-docs-page: $(BINARY)
 	tools/test-needs
 	tools/test-docs-page $(BINARY)
+
+drive-api: $(BINARY)
+	tools/test-needs
+	.test-tools/venv/bin/python3 tools/drive-api $(BINARY) "$(ROWS)"
 
 # Not built where BINARY names one that was built elsewhere.
 target/$(PROFILE)/audittrail: FORCE

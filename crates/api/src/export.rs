@@ -13,7 +13,7 @@ use audittrail_queue::{IdOrigin, Request as Submitted};
 use audittrail_store::{Checked, CountMode, Filter, Order, Query, Start, Verdict};
 use axum::body::Body;
 use axum::extract::State as FromState;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -101,6 +101,7 @@ impl Format {
 pub(crate) async fn export(
     FromState(shared): FromState<State>,
     Caller(principal): Caller,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -113,9 +114,6 @@ pub(crate) async fn export(
     let (kind, subtype, more) = format.media_type();
     accepts(&headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
-    shared
-        .record_export(&principal, &parameters, format.name(), size)
-        .await?;
     let query = Query {
         filter,
         access,
@@ -126,7 +124,7 @@ pub(crate) async fn export(
         count: CountMode::None,
         failed: shared.api.reader.failed(),
     };
-    let headers = [
+    let shown = [
         (
             header::CONTENT_TYPE.as_str(),
             format!("{kind}/{subtype}{more}"),
@@ -140,6 +138,15 @@ pub(crate) async fn export(
         ),
         ("x-audittrail-tree-size", size.to_string()),
     ];
+    // Nothing leaves the log, so that there is nothing to record: HEAD is safe, RFC 9110 section
+    // 9.2.1. The body's length is not known, and so none is said.
+    if method == Method::HEAD {
+        let nothing = stream::empty::<Result<Bytes, BrokenOff>>();
+        return Ok((shown, Body::from_stream(nothing)).into_response());
+    }
+    shared
+        .record_export(&principal, &parameters, format.name(), size)
+        .await?;
     let next = query.filter.index.from.unwrap_or(0);
     let end = query
         .filter
@@ -161,7 +168,7 @@ pub(crate) async fn export(
     export.begin()?;
     export.read().await?;
     let parts = stream::try_unfold(export, Export::part);
-    Ok((headers, Body::from_stream(parts)).into_response())
+    Ok((shown, Body::from_stream(parts)).into_response())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

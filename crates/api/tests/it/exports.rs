@@ -109,3 +109,30 @@ async fn an_export_that_cannot_begin_is_a_problem() {
     // is not in it.
     assert_eq!(whole.lines().count(), 1 + 3 + 2, "{whole}");
 }
+
+/// HEAD has the headers of GET and leaves no trace, since nothing leaves the log.
+#[tokio::test]
+async fn head_records_no_export() {
+    let served = Served::start().await;
+    served.fill(3, 10).await;
+    let head = |path: &str| {
+        let url = format!("http://{}{path}", served.address);
+        served.client.head(url).bearer_auth(&served.token).send()
+    };
+    for path in ["/logs/export/?format=csv", "/logs/export?format=csv"] {
+        let response = head(path).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["x-audittrail-tree-size"], "3", "{path}");
+        assert!(!response.headers().contains_key("content-length"), "{path}");
+    }
+    assert_eq!(
+        head("/logs/export/?format=pdf").await.unwrap().status(),
+        400
+    );
+    let response = served.get("/logs/export/?format=csv").send().await.unwrap();
+    assert_eq!(response.headers()["x-audittrail-tree-size"], "3");
+    response.text().await.unwrap();
+    // That one was recorded.
+    let response = head("/logs/export/").await.unwrap();
+    assert_eq!(response.headers()["x-audittrail-tree-size"], "4");
+}

@@ -127,6 +127,8 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     let address = listener
         .local_addr()
         .map_err(|error| failed("the address is gone")(&error))?;
+    // Who reads the address may ask the server to stop at once.
+    let signals = Signals::new()?;
     greet(&settings, &keys, address)?;
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
@@ -140,7 +142,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         metrics_listener,
     };
     running
-        .until_stopped(listener, router, settings.edge.bounds, background)
+        .until_stopped(listener, router, settings.edge.bounds, background, signals)
         .await
 }
 
@@ -330,8 +332,8 @@ impl Running {
         router: Router,
         bounds: Bounds,
         background: impl Future<Output = ()>,
+        mut signals: Signals,
     ) -> Result<(), Failure> {
-        let mut signals = Signals::new()?;
         let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::connections::answer;
-use crate::support::{DEADLINE, Server, start};
+use crate::support::{DEADLINE, Server, command, spawn, start};
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
 const BODY: &str = r#"{"action":"last.one"}"#;
@@ -110,4 +110,17 @@ async fn what_does_not_end_is_not_waited_for() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// From its first line on it can be asked to stop, by either signal.
+#[test]
+fn a_signal_as_soon_as_the_address_is_known() {
+    for signal in ["-INT", "-TERM"].repeat(4) {
+        let home = tempfile::tempdir().unwrap();
+        let (mut child, _) = spawn(home.path(), &[]);
+        let mut kill = command("kill");
+        kill.args([signal, &child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+    }
 }
