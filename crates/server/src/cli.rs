@@ -60,6 +60,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail prove 0198c0de-0000-7000-8000-000000000000 --key \"$VKEY\" --out door.tlog-proof"
     )]
     Prove(ProveArguments),
+    /// Watch logs: cosign each checkpoint that extends the one before (C2SP tlog-witness).
+    ///
+    /// The key is made at the first start, in the data directory, which holds no log. The first
+    /// line printed is the address, the second the verifier key: the log's operator writes
+    /// `witness NAME VKEY URL` into the policy of --witnesses.
+    #[command(
+        after_help = "Example:\n  audittrail witness --listen 0.0.0.0:8001 --data /var/lib/audittrail-witness --policy logs.policy --name witness.example.org/w1"
+    )]
+    Witness(WitnessArguments),
     /// Ask a server whether it takes writes, for the health check of a container.
     ///
     /// It asks the address that `serve` has with the same settings. Ends with 0 if the server is
@@ -174,6 +183,16 @@ pub(crate) struct ProveArguments {
     /// A token with the scope logs:prove.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessArguments {
+    /// The logs to watch: a C2SP policy file with a line `log VKEY` for each, and `quorum none`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The witness's name, fixed at the first start. [default: made from its key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,8 @@ mod log_keys;
 mod metered;
 mod settings;
 mod telemetry;
+mod witness;
+mod witnesses;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(arguments) => commands::import::run(&settings()?, &arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Prove(arguments) => commands::prove::run(&arguments),
+        Command::Witness(arguments) => witness::run(settings()?, &arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
         Command::Completions { shell } => {
