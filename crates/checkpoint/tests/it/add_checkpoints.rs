@@ -227,7 +227,6 @@ fn bodies_have_one_form() {
         &good.replacen(&hash, &format!("{hash} "), 1),
         &good.replacen(&hash, hash.trim_end_matches('='), 1),
         &good.replacen("\n\n", "\n", 1),
-        &good.replacen("\n\n", "\n\n\n", 1),
         &good[..good.len() - 1],
         &many(65 - hashes),
         &long,
@@ -240,6 +239,10 @@ fn bodies_have_one_form() {
         );
     }
     assert!(AddCheckpoint::parse(b"old 4\n\n\xff").is_err());
+    // A second empty line begins a checkpoint of a log without a name.
+    let nameless = AddCheckpoint::parse(good.replacen("\n\n", "\n\n\n", 1).as_bytes()).unwrap();
+    assert_eq!(nameless.origin(), "");
+    assert!(nameless.check(&[log().verifier()], &head(4)).is_err());
     assert_eq!(request(4, 9).origin(), ORIGIN);
 }
 

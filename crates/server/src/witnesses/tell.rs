@@ -13,9 +13,6 @@ use super::{AskError, Asker, Board, History};
 /// A witness says which size it knows; sizes that change from answer to answer are not followed
 /// for longer.
 const REQUESTS_MAX: u32 = 3;
-/// The pause after a failure doubles from one to the other.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Tells one witness.
 pub(crate) struct Teller {
@@ -32,13 +29,23 @@ pub(crate) struct Teller {
 /// How long to leave a witness alone after it failed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pause {
-    pub(crate) first: Duration,
-    pub(crate) last: Duration,
+    first: Duration,
+    last: Duration,
+}
+
+impl Default for Pause {
+    /// A second at first, five minutes at the most.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            last: Duration::from_secs(300),
+        }
+    }
 }
 
 impl Pause {
-    /// After so many failures in a row, one at least.
-    fn after(self, failures: u32) -> Duration {
+    /// After so many failures in a row, one at least. Each doubles it.
+    pub(crate) fn after(self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
         self.first.saturating_mul(factor).min(self.last)
     }
@@ -58,17 +65,8 @@ impl Teller {
             history,
             board,
             known,
-            pause: Pause {
-                first: FIRST_PAUSE,
-                last: LAST_PAUSE,
-            },
+            pause: Pause::default(),
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn pausing(mut self, pause: Pause) -> Self {
-        self.pause = pause;
-        self
     }
 
     /// Tells the witness of each checkpoint that is held out, the newest only, until there are

@@ -31,4 +31,7 @@ mod stopping;
 mod streams;
 mod support;
 mod tampering;
+mod watching;
+mod witness_command;
+mod witnesses;
 mod writing;
