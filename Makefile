@@ -4,8 +4,17 @@
 # make soak  many more simulated crashes: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
-# make bench-search EVENTS="COMMAND"
-#            fills a log with what a command writes and times pages of lists
+# make bench-search EVENTS="cat events.ndjson" DATA=/var/tmp/bench-search
+#            fills a log with what a command writes, one entry a line, and times pages of lists;
+#            with DATA the log is kept, and measured again as it is the next time
+# make bench-budgets ENTRIES=1000000 EVENTS=real.ndjson
+#            measures the embedded store against its budgets, and fails if one is missed
+# make bench-functions
+#            criterion benches of what every entry goes through
+# make crash-soak COUNT=500
+#            kills the server (SIGKILL) under load, so many times on one log
+# make fault-soak COUNT=500
+#            makes system calls of the server fail, one in each run
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -16,6 +25,10 @@
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
+# make fuzz-evidence CASES=1000000
+#            changes evidence in so many ways; nothing that is not evidence may verify
+# make bench-evidence
+#            evidence of a small and a large log: bytes an entry, rates, peak memory
 
 CARGO ?= cargo
 PROFILE ?= release
@@ -24,6 +37,12 @@ BINARY ?= target/$(PROFILE)/audittrail
 SEEDS ?= 20000
 SEED ?= 20261124
 EXAMPLES ?= 100
+COUNT ?= 500
+ENTRIES ?= 1000000
+BURST ?= 5
+SUSTAINED ?= 60
+DIR ?=
+CASES ?= 1000000
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -31,8 +50,9 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint bench-search soak check-data schemathesis test-docs-page drive-api install \
-	uninstall bench-export-memory FORCE
+.PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
+	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
+	bench-evidence fuzz-evidence FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -43,6 +63,8 @@ test:
 	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
+	tools/crash-soak target/debug/audittrail --kills 10
+	tools/fault-soak target/debug/audittrail --count 16
 
 lint:
 	$(CARGO) fmt --all --check
@@ -51,7 +73,21 @@ lint:
 
 bench-search:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
-	tools/bench-search $(BINARY) "$(EVENTS)"
+	tools/bench-search $(BINARY) "$(EVENTS)" $(if $(DATA),--data $(DATA))
+
+# DIR= names the disk to measure, or to keep the soaks' data on; the system's temporary directory.
+bench-budgets: $(BINARY)
+	$(BINARY) bench --budgets --entries $(ENTRIES) --burst $(BURST) --sustained $(SUSTAINED) \
+	    $(if $(EVENTS),--file $(EVENTS)) $(if $(DIR),--dir $(DIR))
+
+bench-functions:
+	cd benches && $(CARGO) bench --locked --target-dir ../target/benches
+
+crash-soak: $(BINARY)
+	tools/crash-soak $(BINARY) --kills $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
+
+fault-soak: $(BINARY)
+	tools/fault-soak $(BINARY) --count $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
 
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
@@ -90,3 +126,9 @@ uninstall:
 
 bench-export-memory: $(BINARY)
 	tools/bench-export-memory $(BINARY)
+
+bench-evidence: $(BINARY)
+	tools/bench-evidence $(BINARY)
+
+fuzz-evidence:
+	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Compares what a server lists and exports with what its input files say.
+"""Compares what a server lists, counts and exports with what its input files say.
 
 usage: check_filters.py URL FILE...      (the token is in AUDITTRAIL_TOKEN)
 
 The files are those that were imported into a new log, in that order. What each filter
 selects is computed here from the files alone; count, order and every member of every entry
-have to be equal. Ends with 1 and the first difference otherwise.
+have to be equal, and so have intervals and values of statistics. Time zones are Python's own.
+Ends with 1 and the first difference otherwise.
 """
 import collections
+import datetime
 import ipaddress
 import json
 import os
@@ -17,6 +19,7 @@ import sys
 import unicodedata
 import urllib.parse
 import urllib.request
+import zoneinfo
 
 ADDED = {"id", "index", "received_at", "submitted_by", "signature", "key_id", "verified"}
 EPOCH_DAYS = 719_163  # of 1970-01-01 in the proleptic Gregorian calendar
@@ -24,7 +27,6 @@ EPOCH_DAYS = 719_163  # of 1970-01-01 in the proleptic Gregorian calendar
 
 def nanoseconds(text):
     """RFC 3339 to nanoseconds since 1970, without the rounding of datetime."""
-    import datetime
     parts = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?"
                          r"([Zz]|[+-]\d\d:\d\d)", text)
     year, month, day, hour, minute, second = (int(part) for part in parts.groups()[:6])
@@ -37,7 +39,6 @@ def nanoseconds(text):
 
 
 def stamp(nanos):
-    import datetime
     seconds, rest = divmod(nanos, 10**9)
     moment = datetime.datetime.fromordinal(EPOCH_DAYS) + datetime.timedelta(seconds=seconds)
     return "%s.%09dZ" % (moment.strftime("%Y-%m-%dT%H:%M:%S"), rest)
@@ -338,6 +339,68 @@ def pages(server, parameters, most):
     return count, results
 
 
+def start_of(interval, zone, nanos):
+    """The interval that a moment lies in: its first moment. Right for zones whose clocks change
+    at a whole hour, and not at midnight."""
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    moment = (epoch + datetime.timedelta(seconds=nanos // 10**9)).astimezone(zone)
+    if interval in ("minute", "hour"):
+        # In UTC, since a clock that goes back shows an hour twice.
+        length = 60 if interval == "minute" else 3600
+        shown = int(moment.utcoffset().total_seconds())
+        seconds = nanos // 10**9
+        return (epoch + datetime.timedelta(seconds=seconds - (seconds + shown) % length)
+                ).astimezone(zone)
+    day = moment.date()
+    if interval == "week":
+        day -= datetime.timedelta(days=day.weekday())
+    elif interval == "month":
+        day = day.replace(day=1)
+    elif interval == "quarter":
+        day = day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
+    elif interval == "year":
+        day = day.replace(month=1, day=1)
+    return datetime.datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Kolkata"]
+INTERVALS = ["minute", "hour", "day", "week", "month", "quarter", "year"]
+FACETS = ["action", "outcome", "resource", "source_ip", "tenant", "user_id"]
+
+
+def buckets_of(matching, interval, zone):
+    """Starts of intervals as texts, with how many entries each has."""
+    # As texts: to Python two moments that a clock shows alike are equal.
+    found = collections.Counter(start_of(interval, zone, e["nanos"]).isoformat() for e in matching)
+    return [(text.replace("+00:00", "Z"), found[text]) for text in sorted(found, key=nanoseconds)]
+
+
+def values_of(matching, facet, top):
+    counts = collections.Counter(e[facet] for e in matching if facet in e)
+    ordered = sorted(counts, key=lambda value: (-counts[value], value.encode()))
+    return {"distinct": len(counts), "missing": len(matching) - sum(counts.values()),
+            "values": [{"value": value, "count": counts[value]} for value in ordered[:top]]}
+
+
+def check_stats(server, parameters, matching, size, rng):
+    name = rng.choice(ZONES)
+    zone, interval = zoneinfo.ZoneInfo(name), rng.choice(INTERVALS)
+    wanted = buckets_of(matching, interval, zone)
+    if len(wanted) > 10_000:
+        interval = "month"
+        wanted = buckets_of(matching, interval, zone)
+    by, top = rng.sample(FACETS, 3), rng.choice([1, 3, 10, 1000])
+    asked = {**parameters, "interval": interval, "time_zone": name, "by": ",".join(by), "top": top}
+    stats = json.loads(server.get(server.link("/logs/stats/", asked)))
+    if (stats["count"], stats["failed"], stats["tree_size"]) != (len(matching), 0, size):
+        fail("the count of statistics", asked, stats, len(matching))
+    if [(one["start"], one["count"]) for one in stats["buckets"]] != wanted:
+        fail("the intervals", asked, stats["buckets"], wanted)
+    for facet in by:
+        if stats["by"][facet] != values_of(matching, facet, top):
+            fail(facet, asked, stats["by"][facet], values_of(matching, facet, top))
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
@@ -349,6 +412,7 @@ def main():
     filters = selected = 0
     chosen = list(all_cases(entries))
     checked = found = 0
+    rng = random.Random(9)
     for number, (parameters, holds) in enumerate(chosen):
         matching = [entry for entry in entries if holds(entry)]
         for order in list(orders) if number % 7 == 0 else ["-timestamp"]:
@@ -361,6 +425,7 @@ def main():
                 fail("the count", parameters, "%d, wanted %d" % (count, len(wanted)))
             compare("the list by " + order, parameters, results, wanted[:most * size])
             checked += len(results)
+        check_stats(server, parameters, matching, len(entries), rng)
         filters += 1
         found += bool(matching)
         selected += len(matching)
@@ -378,7 +443,7 @@ def main():
         compare("the export", parameters, exported, wanted)
     array = json.loads(server.get(server.link("/logs/export/", {"index_to": len(entries) - 1})))
     compare("the export as an array", {}, array, entries)
-    print("%d entries, %d filters, %d of them finding something, selecting %d entries; "
+    print("%d entries, %d filters with statistics of each, %d of them finding something, selecting %d entries; "
           "%d results in %d requests: all equal"
           % (len(entries), filters, found, selected, checked, server.requests))
 

@@ -70,30 +70,46 @@ def base64url(data):
 
 
 class Log:
-    def __init__(self, path, show):
-        self.path, self.show, self.tree, self.known = path, show, Tree(), {}
-        with open(os.path.join(path, "checkpoint"), encoding="utf-8") as note:
-            self.origin, size, root = note.read().split("\n")[:3]
-        self.checkpoint = (int(size), base64.b64decode(root))
+    """A log that is read from its start; what was added since then by another call of read."""
+
+    def __init__(self, path, seen=None):
+        """seen is called with the index, the open part and the leaf hash of each entry."""
+        self.path, self.seen, self.tree = path, seen, Tree()
+        self.known = {0: self.tree.root()}
+        self.ends = {}
         with open(os.path.join(path, "keys", "signing.key"), "rb") as key:
             self.key = key.read().rstrip(b"\r\n")
 
     def fail(self, name, offset, what):
-        sys.exit("%s at offset %d, entry %d: %s" % (name, offset, self.tree.size, what))
+        sys.exit("%s at offset %d, entry %d: %s"
+                 % (name, self.ends.get(name, 0) + offset, self.tree.size, what))
 
     def read(self):
-        self.known[0] = self.tree.root()
+        """Reads on to the end, and compares with the checkpoint, whose size it gives."""
+        with open(os.path.join(self.path, "checkpoint"), encoding="utf-8") as note:
+            self.origin, size, root = note.read().split("\n")[:3]
         folder = os.path.join(self.path, "log")
         for name in sorted(os.listdir(folder)):
             if name.endswith(".seg"):
                 with open(os.path.join(folder, name), "rb") as segment:
+                    if os.fstat(segment.fileno()).st_size < self.ends.get(name, 0):
+                        self.fail(name, 0, "the segment was longer before")
+                    segment.seek(self.ends.get(name, 0))
                     self.segment(name, segment.read())
-        size, root = self.checkpoint
-        if self.known.get(size) != root:
-            sys.exit("the checkpoint of size %d is not one of this log" % size)
+        if self.known.get(int(size)) != base64.b64decode(root):
+            sys.exit("the checkpoint of size %s is not one of this log" % size)
+        return int(size)
 
     def segment(self, name, data):
-        header = data[:SEGMENT]
+        at = 0
+        if name not in self.ends:
+            self.header(name, data[:SEGMENT])
+            at = SEGMENT
+        while at < len(data):
+            at = self.batch(name, data, at)
+        self.ends[name] = self.ends.get(name, 0) + len(data)
+
+    def header(self, name, header):
         version, checksum, first = struct.unpack_from("<IIQ", header, 8)
         sound = (header[:8] == b"ATSEG\r\n\0" and version == 1
                  and crc32c(header[:12] + header[16:]) == checksum
@@ -102,9 +118,6 @@ class Log:
                  and name == "%020d.seg" % first)
         if not sound:
             self.fail(name, 0, "the segment's header is wrong")
-        at = SEGMENT
-        while at < len(data):
-            at = self.batch(name, data, at)
 
     def batch(self, name, data, at):
         header = data[at:at + BATCH]
@@ -144,8 +157,8 @@ class Log:
         if signature != hmac.digest(self.key, message, "sha256"):
             self.fail(name, at, "the signature is wrong")
         leaf_hash = sha256(b"\0" + leaf)
-        if self.show:
-            print(self.tree.size, entry["id"], base64.b64encode(leaf_hash).decode())
+        if self.seen:
+            self.seen(self.tree.size, entry, base64.b64encode(leaf_hash).decode())
         self.tree.push(leaf_hash)
         return end
 
@@ -153,9 +166,12 @@ class Log:
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--leaves"]):
         sys.exit(__doc__)
-    log = Log(sys.argv[1], len(sys.argv) == 3)
+    show = (lambda index, entry, leaf_hash: print(index, entry["id"], leaf_hash)) \
+        if len(sys.argv) == 3 else None
+    log = Log(sys.argv[1], show)
     log.read()
     print("size %d root %s" % (log.tree.size, base64.b64encode(log.tree.root()).decode()))
 
 
-main()
+if __name__ == "__main__":
+    main()

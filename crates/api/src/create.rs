@@ -122,9 +122,15 @@ pub(crate) async fn create(
             "An Idempotency-Key is for one entry; give each entry of a batch an id instead.",
         ));
     }
+    let idempotency_key = match (options.idempotency_key.as_deref(), entries.as_slice()) {
+        (Some(value), [(_, Ok(entry))]) => {
+            Some((value, shared.key_of_id(&principal, entry, value).await?))
+        }
+        _ => None,
+    };
     let batch = Batch {
         principal: &principal,
-        idempotency_key: options.idempotency_key.as_deref(),
+        idempotency_key,
         received_at,
     };
     let (good, mut rejected) = shared.prepare(&batch, entries).await;

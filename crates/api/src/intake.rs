@@ -1,7 +1,11 @@
 //! From a body to submissions, and from submissions to what became of them.
 
+use std::collections::BTreeSet;
+
 use audittrail_auth::{Denied, Principal};
-use audittrail_entry::{NewEntry, SealWith, Submitter, Timestamp, Violation, parse_array};
+use audittrail_entry::{
+    NewEntry, SealWith, SigningKey, Submitter, Timestamp, Violation, parse_array,
+};
 use audittrail_entry::{uuid_v7, uuid_v8};
 use audittrail_merkle::leaf_hash;
 use audittrail_queue::{IdOrigin, Outcome, Placed, Request, Submission, SubmitError, Waiter};
@@ -142,7 +146,8 @@ fn nothing_stored(rejected: &[Rejected]) -> Problem {
 /// What the entries of one request have in common.
 pub(crate) struct Batch<'r> {
     pub(crate) principal: &'r Principal,
-    pub(crate) idempotency_key: Option<&'r str>,
+    /// The `Idempotency-Key`, and the signing key that the entry's id follows from with it.
+    pub(crate) idempotency_key: Option<(&'r str, &'r SigningKey)>,
     pub(crate) received_at: Timestamp,
 }
 
@@ -248,8 +253,8 @@ impl Shared {
                 return Err(violated(place.violation("/id", detail)));
             }
             (Some(id), None) => (id, IdOrigin::Client { timestamp_given }),
-            (None, Some(key)) => {
-                let id = self.id_from_key(principal, entry.tenant.as_deref(), key);
+            (None, Some((value, key))) => {
+                let id = id_from_key(key, principal, entry.tenant.as_deref(), value);
                 (id, IdOrigin::Client { timestamp_given })
             }
             (None, None) => (
@@ -294,27 +299,29 @@ impl Shared {
         })
     }
 
-    /// The same key from the same caller gives the same id, and nobody else's does.
-    fn id_from_key(&self, principal: &Principal, tenant: Option<&str>, key: &str) -> uuid::Uuid {
-        let mut message = Vec::new();
-        for part in [
-            principal.issuer.as_deref(),
-            Some(&*principal.subject),
-            tenant,
-            Some(key),
-        ] {
-            // Presence and length first, so that no two callers give the same bytes.
-            message.push(u8::from(part.is_some()));
-            let part = part.unwrap_or_default();
-            message.extend((part.len() as u64).to_be_bytes());
-            message.extend(part.as_bytes());
-        }
-        uuid_v8(
-            &self
-                .api
-                .signing_key
-                .derive("audittrail/idempotency-key/v1", &message),
-        )
+    /// The signing key that the id for an `Idempotency-Key` follows from: the current one, unless
+    /// the log has the entry under the id of an earlier one. So a retry across a change of keys
+    /// is still found, and nothing has to be kept for it.
+    pub(crate) async fn key_of_id(
+        &self,
+        principal: &Principal,
+        entry: &NewEntry<'_>,
+        value: &str,
+    ) -> Result<&SigningKey, Problem> {
+        let (current, earlier) = (&*self.api.signing_key, &self.api.earlier_keys);
+        let write_as = principal.may_write(entry.user_id.as_deref(), entry.tenant.as_deref());
+        // What may not be written is refused where that is decided.
+        let Some(write_as) = write_as.ok().filter(|_| !earlier.is_empty()) else {
+            return Ok(current);
+        };
+        let tenant = write_as.tenant.as_deref();
+        let ids = earlier
+            .iter()
+            .map(|key| id_from_key(key, principal, tenant, value));
+        let ids: Vec<uuid::Uuid> = ids.collect();
+        let found = self.api.store.find(&ids).await?;
+        let known = earlier.iter().zip(found).find(|(_, index)| index.is_some());
+        Ok(known.map_or(current, |(key, _)| key))
     }
 
     /// Hands a request over and waits until it is committed. Conflicts come back as their
@@ -354,40 +361,58 @@ impl Shared {
     /// Commits what can be committed: with `skip`, entries whose ids are taken are left out.
     pub(crate) async fn commit_good(
         &self,
-        mut good: Vec<(Place, Submission)>,
+        good: Vec<(Place, Submission)>,
         rejected: &mut Vec<Rejected>,
         skip: bool,
     ) -> Result<(Request, Vec<Placed>), Problem> {
+        let (mut places, mut entries): (Vec<Place>, Vec<Submission>) = good.into_iter().unzip();
         loop {
-            if good.is_empty() {
+            if entries.is_empty() {
                 return Err(refusal(rejected, skip));
             }
-            let entries = good
-                .iter()
-                .map(|(_, submission)| submission.clone())
-                .collect();
             let request = Request::new(entries);
             let positions = match self.commit(&request).await? {
                 Committed::At(placed) => return Ok((request, placed)),
-                Committed::Conflict(positions) => positions,
+                Committed::Conflict(positions) => BTreeSet::from_iter(positions),
             };
-            let mut position = 0..;
-            let (taken, rest): (Vec<_>, Vec<_>) = good.into_iter().partition(|_| {
-                position
-                    .next()
-                    .is_some_and(|position| positions.contains(&position))
-            });
-            good = rest;
-            let conflicts = taken.into_iter().map(|(place, _)| Rejected {
-                place,
-                why: Why::Conflict,
-            });
-            rejected.extend(conflicts);
+            rejected.extend(positions.iter().filter_map(|position| {
+                let place = *places.get(*position)?;
+                let why = Why::Conflict;
+                Some(Rejected { place, why })
+            }));
             if !skip {
                 return Err(refusal(rejected, false));
             }
+            let rest = request.entries.iter().enumerate();
+            let rest = rest.filter(|(position, _)| !positions.contains(position));
+            entries = rest.map(|(_, entry)| entry.clone()).collect();
+            let mut position = 0..;
+            places.retain(|_| position.next().is_none_or(|at| !positions.contains(&at)));
         }
     }
+}
+
+/// The same value from the same caller gives the same id, and nobody else's does.
+fn id_from_key(
+    key: &SigningKey,
+    principal: &Principal,
+    tenant: Option<&str>,
+    value: &str,
+) -> uuid::Uuid {
+    let mut message = Vec::new();
+    for part in [
+        principal.issuer.as_deref(),
+        Some(&*principal.subject),
+        tenant,
+        Some(value),
+    ] {
+        // Presence and length first, so that no two callers give the same bytes.
+        message.push(u8::from(part.is_some()));
+        let part = part.unwrap_or_default();
+        message.extend((part.len() as u64).to_be_bytes());
+        message.extend(part.as_bytes());
+    }
+    uuid_v8(&key.derive("audittrail/idempotency-key/v1", &message))
 }
 
 /// What became of a request that the sequencer decided on.

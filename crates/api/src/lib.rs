@@ -16,6 +16,7 @@ mod docs_page;
 mod encoding;
 mod entrance;
 mod export;
+mod export_evidence;
 mod get;
 mod health;
 mod intake;
@@ -34,6 +35,8 @@ mod render_csv;
 mod request_id;
 mod routes;
 mod settings;
+mod splice;
+mod stats;
 mod stream;
 mod tile;
 mod tiles_caller;
@@ -61,6 +64,8 @@ struct Shared {
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
     streams: stream::Streams,
+    /// Statistics that may be made at once.
+    stats_places: Semaphore,
     /// None without a limit.
     rates: Option<rate::Rates>,
     /// The interface as OpenAPI.
@@ -77,6 +82,7 @@ pub fn router(api: Api) -> Router {
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
         streams: stream::Streams::new(api.settings.streams),
+        stats_places: Semaphore::new(stats::AT_ONCE),
         document: openapi::written(&api.settings),
         page: docs_page::Page::new(),
         api,

@@ -2,7 +2,7 @@
 
 use audittrail_entry::json::write_string;
 use audittrail_store::{
-    Access, Checked, CountMode, Cursor, Direction, Filter, Key, Order, Page, Query, Start,
+    Access, Checked, Count, CountMode, Cursor, Direction, Filter, Key, Order, Page, Query, Start,
 };
 use axum::Extension;
 use axum::extract::State as FromState;
@@ -22,12 +22,14 @@ use crate::{Shared, State};
 pub(crate) const PAGE_SIZE: usize = 20;
 /// `page` reaches so many results; a cursor reaches all.
 pub(crate) const BY_PAGE: usize = 10_000;
-/// So many entries are read at once.
+/// So many entries are read at first, before their size is known.
 const CHUNK: usize = 32;
 
 /// The question, and what of it goes into links.
 struct Asked {
     query: Query,
+    /// What the first page counted, if the cursor says; the query then does not count.
+    counted: Option<Count>,
     fingerprint: [u8; 8],
     /// Filter, count and page size, as given.
     repeated: Parameters,
@@ -53,13 +55,14 @@ pub(crate) async fn list(
     accepts_json(&headers)?;
     let asked = shared.ask(&uri, access).await?;
     let search = shared.api.store.search(&asked.query);
-    let page = match tokio::time::timeout(shared.api.settings.request_time, search).await {
+    let mut page = match tokio::time::timeout(shared.api.settings.request_time, search).await {
         Ok(page) => page?,
         Err(_) => {
             let detail = "The search took too long; narrow it, by time for example.";
             return Err(Problem::new(Slug::Unavailable, detail));
         }
     };
+    page.count = page.count.or(asked.counted);
     if !page.damaged.is_empty() {
         shared.api.reader.report(&page.damaged);
         record_failures(page.damaged.len() as u64, shared.api.reader.failed().len());
@@ -100,6 +103,8 @@ impl Shared {
         let limit = limit.unwrap_or(PAGE_SIZE);
         let head = self.api.store.head().await?;
         let fingerprint = Cursor::fingerprint(&filter, &access);
+        let mut count = count.unwrap_or_default();
+        let mut counted = None;
         let (order, size, start) = match (cursor, page) {
             (Some(_), Some(_)) => {
                 return Err(Problem::parameter(
@@ -110,6 +115,10 @@ impl Shared {
             (Some(cursor), None) => {
                 let cursor = Cursor::decode(&cursor, order, fingerprint, head.size)
                     .map_err(|error| Problem::parameter("cursor", error.to_string()))?;
+                counted = cursor.counted(count);
+                if counted.is_some() {
+                    count = CountMode::None;
+                }
                 (
                     cursor.order,
                     cursor.size,
@@ -133,11 +142,12 @@ impl Shared {
             size,
             start,
             limit,
-            count: count.unwrap_or_default(),
+            count,
             failed: self.api.reader.failed(),
         };
         Ok(Asked {
             query,
+            counted,
             fingerprint,
             repeated,
         })
@@ -146,7 +156,16 @@ impl Shared {
     /// Reads and verifies entries, at least one, until they fill a page in bytes.
     async fn read_page(&self, keys: &[Key]) -> Result<Vec<Checked>, Problem> {
         let (mut checked, mut bytes) = (Vec::with_capacity(keys.len()), 0);
-        for chunk in keys.chunks(CHUNK) {
+        let mut rest = keys;
+        while !rest.is_empty() {
+            // As many more of the same size as fill the page.
+            let room = self.api.settings.page_bytes.saturating_sub(bytes);
+            let fitting = match bytes.checked_div(checked.len()) {
+                Some(each) => (room / each.max(1)).max(CHUNK),
+                None => CHUNK,
+            };
+            let (chunk, after) = rest.split_at(fitting.min(rest.len()));
+            rest = after;
             let indices: Vec<u64> = chunk.iter().map(|key| key.index).collect();
             let stored = self.api.store.records(&indices).await?;
             for one in self.check(stored).await? {
@@ -176,6 +195,7 @@ impl Shared {
                 key,
                 size,
                 fingerprint: asked.fingerprint,
+                count: page.count,
             };
             Some(format!(
                 "{base}{}",

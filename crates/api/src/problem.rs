@@ -248,7 +248,11 @@ impl From<AuthError> for Problem {
                 "Bearer realm=\"audittrail\", error=\"invalid_token\", error_description=\"{error}\""
             ),
         };
-        let detail = format!("{error} Send it as: Authorization: Bearer <token>");
+        let advice = match error {
+            AuthError::Missing => "Send it as: Authorization: Bearer <token>",
+            _ => "Send another: one that `audittrail token` made for this server, or its issuer.",
+        };
+        let detail = format!("{error} {advice}");
         Self::new(Slug::Unauthenticated, detail).with_header(header::WWW_AUTHENTICATE, &challenge)
     }
 }

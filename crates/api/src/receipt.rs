@@ -17,22 +17,25 @@ pub(crate) struct Receipt {
     pub(crate) id: Uuid,
     pub(crate) index: u64,
     leaf_hash: Hash,
-    record: Record,
+    /// Of a single entry, for [`Receipt::whole`].
+    record: Option<Record>,
 }
 
 impl Receipt {
     /// The receipt of a single entry, with its proof where it is published.
     pub(crate) fn whole(&self, ack: Ack, proof: Option<String>) -> Value {
         let mut receipt = self.short();
-        if let Ok(open) = OpenPart::parse(&self.record.leaf) {
+        if let Some(open) = (self.record.as_ref()).and_then(|one| OpenPart::parse(&one.leaf).ok()) {
             receipt.insert("timestamp".to_owned(), json!(open.timestamp.to_string()));
             receipt.insert(
                 "received_at".to_owned(),
                 json!(open.received_at.to_string()),
             );
         }
-        receipt.insert("signature".to_owned(), json!(hex(&self.record.signature)));
-        receipt.insert("key_id".to_owned(), json!(self.record.key_id.to_string()));
+        if let Some(record) = &self.record {
+            receipt.insert("signature".to_owned(), json!(hex(&record.signature)));
+            receipt.insert("key_id".to_owned(), json!(record.key_id.to_string()));
+        }
         receipt.insert("ack".to_owned(), json!(ack.as_str()));
         if let Some(proof) = proof {
             receipt.insert("proof".to_owned(), json!(proof));
@@ -86,9 +89,13 @@ impl Shared {
         let receipts = request.entries.iter().zip(placed).map(|(entry, placed)| {
             let earlier = if placed.retried { stored.next() } else { None };
             let record = earlier.and_then(|stored| stored.record.ok());
+            let single = request.entries.len() == 1;
             let (leaf_hash, record) = match record {
-                Some(record) => (audittrail_merkle::leaf_hash(&record.leaf), record),
-                None => (entry.leaf_hash, entry.record.clone()),
+                Some(record) => (
+                    audittrail_merkle::leaf_hash(&record.leaf),
+                    single.then_some(record),
+                ),
+                None => (entry.leaf_hash, single.then(|| entry.record.clone())),
             };
             Receipt {
                 id: entry.id,

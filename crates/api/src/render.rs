@@ -7,6 +7,20 @@ use audittrail_store::{Checked, Verdict};
 /// Writes one result: the entry's members, its place, its signature, and whether it can be
 /// trusted. Members come in the order of their names, as far as anything could be read.
 pub(crate) fn write_result(checked: &Checked, out: &mut Vec<u8>) {
+    match &checked.record {
+        Some(record) if checked.verdict == Verdict::Verified => {
+            let begun = out.len();
+            if crate::splice::write(record, checked.index, out).is_none() {
+                out.truncate(begun);
+                write_parsed(checked, out);
+            }
+        }
+        _ => write_parsed(checked, out),
+    }
+}
+
+/// As [`write_result`], for every result.
+pub(crate) fn write_parsed(checked: &Checked, out: &mut Vec<u8>) {
     let entry = checked.record.as_ref().and_then(parse);
     out.push(b'{');
     match (&entry, &checked.record) {
@@ -84,13 +98,24 @@ fn write_entry(entry: &Entry<'_>, record: &Record, checked: &Checked, out: &mut 
     );
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text
+}
+
+/// As [`hex`], at the end of `out`.
+pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(bytes.iter().flat_map(|byte| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]
+    }));
 }

@@ -9,7 +9,7 @@ use crate::problem::Slug;
 use crate::settings::ApiSettings;
 use crate::{
     State, bundle, checkpoint, consistency, create, docs_page, export, get, health, list, openapi,
-    proof, stream, tile,
+    proof, stats, stream, tile,
 };
 
 /// Whom an endpoint is for.
@@ -86,6 +86,11 @@ pub(crate) fn endpoints(settings: &ApiSettings) -> Vec<Endpoint> {
                 Unavailable,
                 OutcomeUnknown,
             ],
+        ),
+        Endpoint::new(
+            routes!(stats::stats),
+            READ,
+            &[InvalidParameter, NotAcceptable, Unavailable],
         ),
         Endpoint::new(
             routes!(stream::stream),

@@ -70,6 +70,9 @@ pub struct Api {
     pub keys_wanted: Option<KeysWanted>,
     /// Signs new entries.
     pub signing_key: Arc<SigningKey>,
+    /// The keys that signed before it: ids that follow from them are still those of their
+    /// `Idempotency-Key`.
+    pub earlier_keys: Vec<SigningKey>,
     /// The log's name.
     pub origin: String,
     /// The key that checks the log's checkpoints.

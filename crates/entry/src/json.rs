@@ -227,6 +227,10 @@ impl<'a> Parser<'a> {
     }
 
     fn sorted(&self, mut members: Vec<(Cow<'a, str>, Value<'a>)>) -> Result<Value<'a>, Violation> {
+        let follows = |a: &str, b: &str| compare_names(a, b) == Ordering::Less;
+        if members.is_sorted_by(|a, b| follows(&a.0, &b.0)) {
+            return Ok(Value::Object(members));
+        }
         members.sort_by(|a, b| compare_names(&a.0, &b.0));
         match members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             None => Ok(Value::Object(members)),
@@ -304,11 +308,7 @@ impl<'a> Parser<'a> {
 
     /// Goes to the next quote, escape or control character.
     fn plain_until(&mut self) -> &'a str {
-        let rest = &self.text.as_bytes()[self.at..];
-        let len = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            .unwrap_or(rest.len());
+        let len = plain_len(&self.text.as_bytes()[self.at..]);
         let plain = &self.text[self.at..self.at + len];
         self.at += len;
         plain
@@ -420,28 +420,66 @@ pub fn write_canonical(value: &Value<'_>, out: &mut Vec<u8>) {
 /// Writes a string with the escapes of RFC 8785 section 3.2.2.2 and no others.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0c => b'f',
-            b'\r' => b'r',
-            0..=0x1f => 0,
-            _ => continue,
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, special) = rest.split_at(plain_len(rest));
+        out.extend(plain);
+        let Some((byte, after)) = special.split_first() else {
+            break;
         };
-        out.extend(&bytes[written..at]);
-        written = at + 1;
-        if short == 0 {
-            out.extend(format!("\\u{byte:04x}").as_bytes());
-        } else {
-            out.extend([b'\\', short]);
+        rest = after;
+        match byte {
+            b'"' => out.extend(b"\\\""),
+            b'\\' => out.extend(b"\\\\"),
+            0x08 => out.extend(b"\\b"),
+            b'\t' => out.extend(b"\\t"),
+            b'\n' => out.extend(b"\\n"),
+            0x0c => out.extend(b"\\f"),
+            b'\r' => out.extend(b"\\r"),
+            byte => out.extend(format!("\\u{byte:04x}").as_bytes()),
         }
     }
-    out.extend(&bytes[written..]);
     out.push(b'"');
+}
+
+/// How many bytes come before the first that is written as an escape: a quote, a backslash, a
+/// control character.
+pub(crate) fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    // The highest bit of the first byte that is below a limit of 128 at most is set, and none
+    // of the bytes before it.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let special = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
+        if special != 0 {
+            return number * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::plain_len;
+
+    proptest! {
+        #[test]
+        fn the_first_special_byte_is_found(
+            bytes in proptest::collection::vec(
+                prop_oneof![20 => 0x1f..=0xff_u8, 1 => any::<u8>()],
+                0..40,
+            ),
+        ) {
+            let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+            let first = bytes.iter().position(special).unwrap_or(bytes.len());
+            prop_assert_eq!(plain_len(&bytes), first);
+        }
+    }
 }

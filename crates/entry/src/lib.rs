@@ -4,6 +4,7 @@
 
 pub mod json;
 mod keys;
+mod leaf;
 mod new_entry;
 mod number;
 mod record;

@@ -400,6 +400,12 @@ impl Reader<'_> {
                 "id",
                 "is not a UUID like 0198c0de-0000-7000-8000-000000000000",
             );
+        } else if id.is_some_and(|id| id.is_nil()) {
+            // RFC 9562, section 5.9: it stands for the absence of one, and nothing is found by it.
+            self.found(
+                "id",
+                "is the nil UUID, which is nobody's; leave it out to get one",
+            );
         }
         id
     }

@@ -102,24 +102,37 @@ pub struct OpenPart<'a> {
     pub timestamp: Timestamp,
 }
 
+/// An id as it is written.
+pub(crate) fn hyphenated(id: &Uuid) -> [u8; 36] {
+    let mut text = [0; 36];
+    id.hyphenated().encode_lower(&mut text);
+    text
+}
+
 impl<'a> OpenPart<'a> {
     /// The leaf: canonical JSON, its names in order.
     pub fn to_leaf(&self) -> Vec<u8> {
         let mut leaf = Vec::with_capacity(320 + self.action.len());
         leaf.extend(b"{\"action\":");
         write_string(&self.action, &mut leaf);
-        leaf.extend(format!(",\"id\":\"{}\"", self.id).as_bytes());
+        leaf.extend(b",\"id\":\"");
+        leaf.extend(hyphenated(&self.id));
         if let Some(outcome) = self.outcome {
-            leaf.extend(format!(",\"outcome\":\"{}\"", outcome.as_str()).as_bytes());
+            leaf.extend(b"\",\"outcome\":\"");
+            leaf.extend(outcome.as_str().as_bytes());
         }
-        let sealed = URL_SAFE_NO_PAD.encode(self.commitment);
-        leaf.extend(format!(",\"received_at\":\"{}\"", self.received_at).as_bytes());
-        leaf.extend(format!(",\"sealed\":\"{sealed}\"").as_bytes());
+        leaf.extend(b"\",\"received_at\":\"");
+        leaf.extend(self.received_at.to_text());
+        leaf.extend(b"\",\"sealed\":\"");
+        leaf.extend(URL_SAFE_NO_PAD.encode(self.commitment).as_bytes());
+        leaf.push(b'"');
         if let Some(tenant) = &self.tenant {
             leaf.extend(b",\"tenant\":");
             write_string(tenant, &mut leaf);
         }
-        leaf.extend(format!(",\"timestamp\":\"{}\",\"v\":1}}", self.timestamp).as_bytes());
+        leaf.extend(b",\"timestamp\":\"");
+        leaf.extend(self.timestamp.to_text());
+        leaf.extend(b"\",\"v\":1}");
         leaf
     }
 
@@ -128,6 +141,14 @@ impl<'a> OpenPart<'a> {
     /// # Errors
     /// If it is not, byte for byte, the leaf of what it says.
     pub fn parse(leaf: &'a [u8]) -> Result<Self, RecordError> {
+        match crate::leaf::read(leaf) {
+            Some(open) => Ok(open),
+            None => Self::parse_any(leaf),
+        }
+    }
+
+    /// As [`OpenPart::parse`], for every leaf.
+    pub(crate) fn parse_any(leaf: &'a [u8]) -> Result<Self, RecordError> {
         let value = parse(leaf, 1).map_err(|_| RecordError::Leaf)?;
         let Value::Object(members) = value else {
             return Err(RecordError::Leaf);

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 const NANOS: i64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
+/// The bytes of a time as it is written.
+const TEXT_LEN: usize = 30;
 
 /// A time: nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,19 +101,38 @@ impl Timestamp {
     fn civil(self) -> (i64, i64, i64) {
         civil_from_days(self.0.div_euclid(NANOS * DAY_SECONDS))
     }
-}
 
-impl fmt::Display for Timestamp {
     /// `YYYY-MM-DDTHH:MM:SS.fffffffffZ`, always nine digits, so that text order is time order.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn to_text(self) -> [u8; TEXT_LEN] {
         let (year, month, day) = self.civil();
         let in_day = self.0.rem_euclid(NANOS * DAY_SECONDS);
         let (seconds, nanos) = (in_day / NANOS, in_day % NANOS);
-        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z"
-        )
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        // Years from 1677 to 2262 are all that 64 bits hold.
+        digits(&mut text[..4], year);
+        digits(&mut text[5..7], month);
+        digits(&mut text[8..10], day);
+        digits(&mut text[11..13], seconds / 3_600);
+        digits(&mut text[14..16], seconds / 60 % 60);
+        digits(&mut text[17..19], seconds % 60);
+        digits(&mut text[20..29], nanos);
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// As [`Timestamp::to_text`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Digits and separators are ASCII.
+        f.write_str(std::str::from_utf8(&self.to_text()).unwrap_or_default())
+    }
+}
+
+/// Writes the last digits of a number that is not negative.
+fn digits(text: &mut [u8], mut value: i64) {
+    for place in text.iter_mut().rev() {
+        *place = b'0' + (value % 10) as u8;
+        value /= 10;
     }
 }
 

@@ -25,7 +25,7 @@ pub struct TileId {
 impl TileId {
     /// The tile that holds hash `position` of a level in a tree of `size` leaves; `None` if
     /// the tree has no such hash.
-    fn holding(size: u64, level: u8, position: u64) -> Option<Self> {
+    pub(crate) fn holding(size: u64, level: u8, position: u64) -> Option<Self> {
         let count = size.checked_shr(HEIGHT * u32::from(level)).unwrap_or(0);
         if position >= count {
             return None;
@@ -214,7 +214,7 @@ pub(crate) fn subtrees(start: u64, end: u64) -> Vec<Subtree> {
 
 impl Subtree {
     /// The tile that holds the hashes at or just below this height, and which of them.
-    fn place(self, size: u64) -> Option<(TileId, std::ops::Range<usize>)> {
+    pub(crate) fn place(self, size: u64) -> Option<(TileId, std::ops::Range<usize>)> {
         let level = u8::try_from(self.level / HEIGHT).ok()?;
         let spread = self.level % HEIGHT;
         let first = self.index << spread;

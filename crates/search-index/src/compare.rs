@@ -5,6 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
 
+use audittrail_store::Facet;
 use audittrail_store::Stored;
 use tantivy::directory::MmapDirectory;
 use tantivy::postings::Postings as _;
@@ -20,6 +21,7 @@ use crate::grams::Grams;
 use crate::index::caught;
 use crate::schema::{Fields, document, schema};
 use crate::segment::Segment;
+use crate::stats::{self, Column};
 
 /// An index is written while it is read: files that a merge replaced are looked for again.
 const ATTEMPTS: usize = 5;
@@ -122,7 +124,8 @@ fn open(directory: &Path, origin: &[u8; 32], fields: &Fields) -> Result<Vec<Segm
     }
 }
 
-/// For each document a sum over its terms, with their places where they have some.
+/// For each document a sum over its terms, with their places where they have some, and over
+/// the values in its columns.
 fn sums(segment: &Segment, fields: &Fields) -> Result<Vec<u64>, IndexError> {
     let mut sums = vec![0_u64; segment.len as usize];
     for (field, option) in [
@@ -148,7 +151,34 @@ fn sums(segment: &Segment, fields: &Fields) -> Result<Vec<u64>, IndexError> {
             }
         }
     }
+    for (facet, field) in Facet::ALL.into_iter().zip(fields.facets) {
+        add_column(segment, facet, field, &mut sums)?;
+    }
     Ok(sums)
+}
+
+/// Adds the values of a facet's column.
+fn add_column(
+    segment: &Segment,
+    facet: Facet,
+    field: Field,
+    sums: &mut [u64],
+) -> Result<(), IndexError> {
+    let Some(column) = Column::open(segment, facet)? else {
+        return Ok(());
+    };
+    let mut parts = Vec::with_capacity(column.values());
+    let mut values = column.stream()?;
+    while values.advance() {
+        parts.push(part(field, values.key(), &[]));
+    }
+    for (doc, sum) in (0_u32..).zip(sums) {
+        for ordinal in column.all_of(doc) {
+            let part = parts.get(ordinal as usize).ok_or_else(stats::beyond)?;
+            *sum = sum.wrapping_add(*part);
+        }
+    }
+    Ok(())
 }
 
 fn part(field: Field, term: &[u8], places: &[u32]) -> u64 {

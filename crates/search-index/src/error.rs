@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use audittrail_store::StoreError;
 use tantivy::TantivyError;
 use tantivy::directory::error::{OpenDirectoryError, OpenReadError};
 
@@ -31,13 +32,20 @@ pub enum IndexError {
         /// The reason.
         source: io::Error,
     },
+    /// The question has no answer, for a reason that lies in itself.
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    /// Nobody waits for the answer any more.
+    #[error("the question was given up")]
+    GivenUp,
     /// The library failed, for a reason that lies neither in its files nor in the system.
     #[error("the search index failed: {0}")]
     Failed(#[source] TantivyError),
 }
 
 impl IndexError {
-    pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    /// A failure of the system, with what was attempted.
+    pub fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
     }
 }

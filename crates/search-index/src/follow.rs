@@ -22,7 +22,14 @@ use crate::merging::next_merge;
 use crate::page::Segments;
 use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
 use crate::segment::Segment;
-use crate::tail::{TailEntry, id_of};
+use crate::tail::{TailEntry, TailView, id_of};
+
+/// Where more waits than a step takes, it takes up to so many times as much, so that segments
+/// are fewer and are merged less often.
+const STEPS_TOGETHER: usize = 3;
+/// But no more than a step's number of entries beyond so many bytes: who waits for room in the
+/// tail waits for a step.
+const STEP_BYTES: usize = 32 << 20;
 
 /// The name of a file that is there while the index is being opened.
 const OPENING: &str = "opening";
@@ -310,25 +317,22 @@ impl SearchIndex {
         let (position, waiting) = {
             let state = self.read_state();
             let position = state.segments.end();
-            let limit = position + self.options.step_entries as u64;
             (
                 position,
-                state
-                    .tail
-                    .as_ref()
-                    .map(|tail| (tail.view(), tail.end().min(limit), tail.end())),
+                (state.tail.as_ref()).map(|tail| (tail.view(), tail.end())),
             )
         };
         match waiting {
-            Some((_, end, _)) if end == position => {
+            Some((_, end)) if end == position => {
                 self.finish_merge(writing)?;
                 Ok(Step {
                     entries: 0,
                     more: false,
                 })
             }
-            Some((view, end, tail_end)) => {
-                let entries: Vec<Arc<TailEntry>> = view.entries(position..end).cloned().collect();
+            Some((view, tail_end)) => {
+                let entries = self.due(&view, position..tail_end);
+                let end = position + entries.len() as u64;
                 self.write(writing, position, &entries, source)?;
                 Ok(Step {
                     entries: end - position,
@@ -337,6 +341,20 @@ impl SearchIndex {
             }
             None => self.write_from_log(writing, position, source),
         }
+    }
+
+    /// The next entries of the tail that are written together.
+    fn due(&self, view: &TailView, range: std::ops::Range<u64>) -> Vec<Arc<TailEntry>> {
+        let step = self.options.step_entries;
+        let (mut entries, mut bytes) = (Vec::with_capacity(step), 0);
+        for entry in view.entries(range).take(STEPS_TOGETHER * step) {
+            if entries.len() >= step && bytes > STEP_BYTES {
+                break;
+            }
+            bytes += entry.bytes();
+            entries.push(Arc::clone(entry));
+        }
+        entries
     }
 
     fn write_from_log(

@@ -52,16 +52,21 @@ pub struct IndexOptions {
     pub tail_bytes: usize,
     /// Memory in which a new segment is gathered, in bytes: 15 MB at least.
     pub writer_bytes: usize,
+    /// So many different values are counted at once, each in 4 bytes: where there are more, the
+    /// documents are gone through several times.
+    pub counters: usize,
 }
 
 impl Default for IndexOptions {
-    /// 20,000 entries a step; a tail of 256 k entries or 256 MiB; 64 MB to write in.
+    /// 20,000 entries a step; a tail of 256 k entries or 256 MiB; 64 MB to write in; 64 MiB
+    /// to count in.
     fn default() -> Self {
         Self {
             step_entries: 20_000,
             tail_entries: 256 << 10,
             tail_bytes: 256 << 20,
             writer_bytes: 64_000_000,
+            counters: 16 << 20,
         }
     }
 }
@@ -216,24 +221,41 @@ impl SearchIndex {
         Ok(true)
     }
 
-    /// The indices of the entries with these ids.
+    /// The indices of the entries with these ids, as far as the index knows.
     ///
     /// # Errors
     /// While the index is being built, or if it fails.
     pub fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, IndexError> {
+        let claims = self.claims(ids)?;
+        Ok(claims
+            .iter()
+            .map(|claims| claims.first().copied())
+            .collect())
+    }
+
+    /// For each id the indices of all entries that the index has under it, in order: one, unless
+    /// the log or the index was changed. An entry that could not be read is there under the id
+    /// that [`Source::id_of_damaged`] gave, which proves nothing.
+    ///
+    /// # Errors
+    /// While the index is being built, or if it fails.
+    pub fn claims(&self, ids: &[Uuid]) -> Result<Vec<Vec<u64>>, IndexError> {
         let (segments, in_tail) = {
             let state = self.read_state();
             let Some(tail) = &state.tail else {
                 return Err(self.building(&state.segments));
             };
-            let found: Vec<_> = ids.iter().map(|id| tail.find(id)).collect();
+            let found: Vec<Vec<u64>> = ids.iter().map(|id| tail.find(id).collect()).collect();
             (Arc::clone(&state.segments), found)
         };
         self.guarded(|| {
             let mut found = Vec::with_capacity(ids.len());
             for (id, in_tail) in ids.iter().zip(in_tail) {
-                let in_files = segments.find(id)?;
-                found.push(in_files.or(in_tail));
+                let mut claims = segments.find(id)?;
+                // What is in the files since may have been in the tail a moment ago.
+                claims.extend(in_tail);
+                claims.dedup();
+                found.push(claims);
             }
             Ok(found)
         })
@@ -270,7 +292,8 @@ impl SearchIndex {
             tail.offer_unreadable(in_tail, &apart, &mut collector);
             collector
         } else {
-            let mut collector = self.guarded(|| segments.select(query, &plan, &apart))?;
+            let mut collector =
+                self.guarded(|| segments.select(query, &plan, &self.files.fields, &apart))?;
             tail.offer(in_tail, &apart, &mut collector);
             collector
         };
@@ -286,7 +309,7 @@ impl SearchIndex {
         Ok(collector.finish())
     }
 
-    fn building(&self, segments: &Segments) -> IndexError {
+    pub(crate) fn building(&self, segments: &Segments) -> IndexError {
         IndexError::Building {
             position: segments.end(),
             size: self.size.load(Ordering::Acquire),
@@ -357,16 +380,18 @@ impl SearchIndex {
 }
 
 impl Segments {
-    fn find(&self, id: &Uuid) -> Result<Option<u64>, IndexError> {
+    fn find(&self, id: &Uuid) -> Result<Vec<u64>, IndexError> {
         let term = crate::terms::id(id);
+        let mut found = Vec::new();
         for segment in &self.segments {
-            if let Some(index) = segment.only(&term)? {
-                return Ok(Some(index));
-            }
+            segment.with_term(&term, MOST_CLAIMS, &mut found)?;
         }
-        Ok(None)
+        Ok(found)
     }
 }
+
+/// Of more entries under one id than this, in one segment, the later ones are left out.
+const MOST_CLAIMS: usize = 64;
 
 /// A panic of the library is damage.
 pub(crate) fn caught<T>(job: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {

@@ -7,6 +7,7 @@
 //! [`audittrail_store::Filter::matches`] alone.
 
 mod compare;
+mod count;
 mod error;
 mod follow;
 mod grams;
@@ -16,6 +17,7 @@ mod page;
 mod plan;
 mod schema;
 mod segment;
+mod stats;
 mod tail;
 mod terms;
 

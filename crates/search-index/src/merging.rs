@@ -3,17 +3,18 @@
 
 use std::ops::Range;
 
-/// Segments of about the same size are merged when there are so many side by side.
-const RUN: usize = 8;
+/// Segments of about the same size are merged when there are so many side by side: a query pays
+/// for each segment, but an entry is written again at every level.
+const RUN: usize = 16;
 /// A segment of so many entries is not merged any more: rewriting it would hold a core for
 /// minutes, and what a query pays for each segment is little beside what it holds.
 const LARGEST: u32 = 8_000_000;
 /// Smaller segments count as one size.
 const SMALLEST: u32 = 10_000;
 
-/// The level of a segment: sizes of one level differ by less than eight times.
+/// The level of a segment: sizes of one level differ by less than sixteen times.
 fn level(len: u32) -> u32 {
-    (len.max(SMALLEST) / SMALLEST).ilog2() / 3
+    (len.max(SMALLEST) / SMALLEST).ilog2() / RUN.ilog2()
 }
 
 /// The run of neighbours to merge next, by their lengths in order; none if all is well.
@@ -88,6 +89,6 @@ mod tests {
         );
         assert!(lengths.iter().all(|len| *len <= LARGEST));
         assert!(lengths.len() < 40, "{lengths:?}");
-        assert!(written < 4 * entries, "{written} for {entries}");
+        assert!(written < 2 * entries, "{written} for {entries}");
     }
 }

@@ -1,30 +1,32 @@
 //! One page out of the index.
 //!
-//! A page is found in one of two ways. Where few entries match, all of them are looked at,
-//! which also counts them. Where many do, the blocks of documents are visited from where the
+//! A page is found in one of two ways. Where few entries can match, all of them are looked at,
+//! which also counts them. Where many can, the blocks of documents are visited from where the
 //! page starts, by the bounds of their timestamps, until nothing better can come: that costs
-//! the same on every page.
+//! the same on every page. Counting is another matter then: what the sizes of the terms'
+//! postings tell is not walked through, and nothing is once the limit is passed.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use audittrail_store::{Collector, Count, CountMode, Direction, Key, Order, Query, Start};
 
 use crate::error::IndexError;
-use crate::plan::{Plan, SegmentPlan};
+use crate::plan::{Extent, Plan, SegmentPlan};
+use crate::schema::Fields;
 use crate::segment::{BLOCK, Segment};
 
-/// Up to so many matches are looked at one by one where nobody asks for their number.
-const FEW: u64 = 20_000;
+/// Where no more than so many entries can match, they are looked at one by one.
+const FEW: u64 = 10_000;
 /// The most blocks that are visited before the page is looked at again.
 const MOST_BLOCKS: usize = 256;
 
 /// The segments of one state of the index, in order.
 pub(crate) struct Segments {
     pub(crate) segments: Vec<Arc<Segment>>,
-    /// Blocks by their newest and by their oldest entry.
-    newest_first: OnceLock<Vec<Block>>,
-    oldest_first: OnceLock<Vec<Block>>,
+    /// All blocks in each order.
+    blocks: [OnceLock<Vec<Block>>; 4],
 }
 
 /// A block of a segment's documents.
@@ -41,8 +43,7 @@ impl Segments {
     pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
         Self {
             segments,
-            newest_first: OnceLock::new(),
-            oldest_first: OnceLock::new(),
+            blocks: [const { OnceLock::new() }; 4],
         }
     }
 
@@ -95,15 +96,14 @@ impl Segments {
         blocks
     }
 
-    fn blocks_in(&self, order: Order) -> std::borrow::Cow<'_, [Block]> {
+    fn blocks_in(&self, order: Order) -> &[Block] {
         let kept = match order {
-            Order::NewestFirst => &self.newest_first,
-            Order::OldestFirst => &self.oldest_first,
-            Order::IndexAscending | Order::IndexDescending => {
-                return self.blocks(order).into();
-            }
+            Order::NewestFirst => 0,
+            Order::OldestFirst => 1,
+            Order::IndexAscending => 2,
+            Order::IndexDescending => 3,
         };
-        kept.get_or_init(|| self.blocks(order)).as_slice().into()
+        self.blocks[kept].get_or_init(|| self.blocks(order))
     }
 
     /// Offers what the query selects among the entries of the index, but for those of `apart`,
@@ -112,47 +112,52 @@ impl Segments {
         &self,
         query: &'q Query,
         plan: &Plan,
+        fields: &Fields,
         apart: &dyn Fn(u64) -> bool,
     ) -> Result<Collector<'q>, IndexError> {
-        let search = Search {
-            segments: self,
-            plans: self
-                .segments
-                .iter()
-                .map(|segment| plan.for_segment(segment))
-                .collect::<Result<_, _>>()?,
-            indices: indices(query, self.end()),
-            query,
-            apart,
-        };
-        let enough = match query.count {
-            CountMode::Exact => u64::MAX,
-            CountMode::Limited => Count::LIMIT,
-            CountMode::None => FEW,
-        };
+        let search = Search::new(self, query, plan, fields, apart)?;
         let mut collector = Collector::new(query);
-        let all = search.indices.end.saturating_sub(search.indices.start);
-        if plan.takes_all() && all > FEW {
-            let apart = self.apart_in(&search.indices, apart, query);
-            collector.count(all - apart);
-        } else if search.offer_all(&mut collector, enough)? || query.count == CountMode::Exact {
+        let most = search.extents().map(|(_, extent)| extent.most).sum::<u64>();
+        if most <= FEW {
+            search.offer_all(&mut collector)?;
             return Ok(collector);
-        } else {
-            collector = Collector::new(query);
-            collector.count(enough + 1);
         }
-        search.offer_nearest(&mut collector)?;
+        let enough = match query.count {
+            CountMode::Exact => Some(u64::MAX),
+            CountMode::Limited => Some(Count::LIMIT),
+            CountMode::None => None,
+        };
+        if let Some(enough) = enough {
+            let apart = self.apart_in(&search.indices, apart, query);
+            let counted = search.count(enough, &apart)?;
+            collector.count(counted.matches);
+            if let Some(all) = counted.all {
+                for (at, doc) in all {
+                    collector.offer_selected(search.key(&self.segments[at], doc));
+                }
+                return Ok(collector);
+            }
+        }
+        search.offer_nearest(&mut collector, most)?;
+        if enough.is_none() && !collector.is_empty() {
+            // Not their number, but that there are some.
+            collector.count(1);
+        }
         Ok(collector)
     }
 
-    fn apart_in(&self, indices: &Range<u64>, apart: &dyn Fn(u64) -> bool, query: &Query) -> u64 {
+    fn apart_in(
+        &self,
+        indices: &Range<u64>,
+        apart: &dyn Fn(u64) -> bool,
+        query: &Query,
+    ) -> BTreeSet<u64> {
         let failed = query.failed.range(indices.clone()).map(|(index, _)| *index);
         let damaged = self.damaged(indices);
-        let all: std::collections::BTreeSet<u64> = failed
+        failed
             .chain(damaged)
             .filter(|index| apart(*index))
-            .collect();
-        all.len() as u64
+            .collect()
     }
 }
 
@@ -167,12 +172,32 @@ fn indices(query: &Query, end: u64) -> Range<u64> {
     start..end
 }
 
-struct Search<'s, 'q> {
-    segments: &'s Segments,
-    plans: Vec<Option<SegmentPlan<'s>>>,
-    indices: Range<u64>,
+pub(crate) struct Search<'s, 'q> {
+    pub(crate) segments: &'s Segments,
+    pub(crate) plans: Vec<Option<SegmentPlan<'s>>>,
+    pub(crate) indices: Range<u64>,
     query: &'q Query,
     apart: &'s dyn Fn(u64) -> bool,
+}
+
+impl<'s, 'q> Search<'s, 'q> {
+    pub(crate) fn new(
+        segments: &'s Segments,
+        query: &'q Query,
+        plan: &Plan,
+        fields: &Fields,
+        apart: &'s dyn Fn(u64) -> bool,
+    ) -> Result<Self, IndexError> {
+        let plans = segments.segments.iter();
+        let plans = plans.map(|segment| plan.for_segment(segment, fields));
+        Ok(Self {
+            segments,
+            plans: plans.collect::<Result<_, _>>()?,
+            indices: indices(query, segments.end()),
+            query,
+            apart,
+        })
+    }
 }
 
 impl Search<'_, '_> {
@@ -187,42 +212,55 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Offers and counts every match; gives up, with `false`, beyond `enough` matches.
-    fn offer_all(&self, collector: &mut Collector<'_>, enough: u64) -> Result<bool, IndexError> {
-        for (segment, plan) in self.segments.segments.iter().zip(&self.plans).rev() {
+    /// The segments that can have matches, with how many.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = (usize, Extent)> {
+        let segments = self.segments.segments.iter().zip(&self.plans);
+        segments.enumerate().filter_map(|(at, (segment, plan))| {
+            let extent = plan.as_ref()?.extent(&segment.docs(&self.indices));
+            (extent.most > 0).then_some((at, extent))
+        })
+    }
+
+    /// Offers and counts every match.
+    fn offer_all(&self, collector: &mut Collector<'_>) -> Result<(), IndexError> {
+        for (segment, plan) in self.segments.segments.iter().zip(&self.plans) {
             let Some(plan) = plan else { continue };
             let docs = segment.docs(&self.indices);
-            // Unions are gathered for a whole range, so ranges begin small.
-            let mut end = docs.end;
-            let mut width = BLOCK * 4;
-            while end > docs.start {
-                let start = end.saturating_sub(width).max(docs.start);
-                let whole = plan.for_each(start..end, &mut |doc| {
-                    if !(self.apart)(segment.first_index + u64::from(doc)) {
-                        collector.count(1);
-                        collector.offer_selected(self.key(segment, doc));
-                    }
-                    collector.matched() <= enough
-                })?;
-                if !whole {
-                    return Ok(false);
+            let mut found = 0;
+            plan.for_each(docs.clone(), &mut |doc| {
+                found += 1;
+                if !(self.apart)(segment.first_index + u64::from(doc)) {
+                    collector.count(1);
+                    collector.offer_selected(self.key(segment, doc));
                 }
-                end = start;
-                width = width.saturating_mul(4);
-            }
+                true
+            })?;
+            let extent = plan.extent(&docs);
+            debug_assert!(
+                (extent.least..=extent.most).contains(&found),
+                "{found} matches where {extent:?} were told"
+            );
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Offers matches from where the page starts until the page is settled, and finds out
     /// whether there are any before it.
-    fn offer_nearest(&self, collector: &mut Collector<'_>) -> Result<(), IndexError> {
+    ///
+    /// No more than `most` entries match.
+    fn offer_nearest(&self, collector: &mut Collector<'_>, most: u64) -> Result<(), IndexError> {
         let (order, from) = match self.query.start {
             Start::Skip(_) => (self.query.order, None),
             Start::At(key, Direction::After) => (self.query.order, Some(key)),
             Start::At(key, Direction::Before) => (self.query.order.reversed(), Some(key)),
         };
-        self.visit(order, from, collector, |collector, next| {
+        let skip = match self.query.start {
+            Start::Skip(skip) => skip,
+            Start::At(..) => 0,
+        };
+        let wanted = skip.saturating_add(self.query.limit).saturating_add(1);
+        let width = self.blocks_of(wanted, most);
+        self.visit(order, from, width, collector, |collector, next| {
             collector.is_settled(next)
         })?;
         if let Some(key) = from
@@ -231,6 +269,13 @@ impl Search<'_, '_> {
             self.look_back(order.reversed(), key, collector)?;
         }
         Ok(())
+    }
+
+    /// How many blocks hold so many matches if these are spread evenly.
+    fn blocks_of(&self, wanted: usize, most: u64) -> usize {
+        let documents = u128::from(self.segments.end());
+        let needed = documents * wanted as u128 / u128::from(most.max(1));
+        usize::try_from(needed / u128::from(BLOCK) + 1).map_or(MOST_BLOCKS, |n| n.min(MOST_BLOCKS))
     }
 
     /// Looks for one match that is not beyond the key at which the page starts.
@@ -270,7 +315,7 @@ impl Search<'_, '_> {
         };
         if !collector.has_passed() {
             let mut back = Collector::new(&query);
-            self.visit(order, Some(key), &mut back, |back, _| !back.is_empty())?;
+            self.visit(order, Some(key), 1, &mut back, |back, _| !back.is_empty())?;
             if !back.is_empty() {
                 collector.set_passed();
             }
@@ -279,11 +324,13 @@ impl Search<'_, '_> {
     }
 
     /// Offers the matches of blocks in an order, from those that reach beyond `from` on,
-    /// until `enough` says so of the best key that may follow.
+    /// until `enough` says so of the best key that may follow: first of `width` blocks, then
+    /// of more and more.
     fn visit(
         &self,
         order: Order,
         from: Option<Key>,
+        mut width: usize,
         collector: &mut Collector<'_>,
         enough: impl Fn(&Collector<'_>, Key) -> bool,
     ) -> Result<(), IndexError> {
@@ -291,7 +338,6 @@ impl Search<'_, '_> {
         let behind =
             |block: &&Block| from.is_none_or(|from| order.rank(block.last) > order.rank(from));
         let mut rest = blocks.iter().filter(behind).peekable();
-        let mut width = 1;
         let mut chunk: Vec<Block> = Vec::new();
         while let Some(next) = rest.peek() {
             if enough(collector, next.first) {

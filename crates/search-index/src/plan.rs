@@ -21,11 +21,19 @@ use crate::terms::{self, Kind};
 #[derive(Debug, Clone, PartialEq)]
 enum Condition {
     /// One of these terms.
-    Terms(Vec<Vec<u8>>),
-    /// A term in this range, both ends included.
+    Terms(Vec<Vec<u8>>, Overlap),
+    /// A term in this range, both ends included, of which an entry has one at most.
     Range(Vec<u8>, Vec<u8>),
     /// This folded text within a field.
     Contains(Field, String),
+}
+
+/// Whether an entry can have more than one of some terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overlap {
+    Possible,
+    /// Their numbers of documents add up.
+    Never,
 }
 
 /// A query's conditions in terms of the index; bounds on the index are not among them.
@@ -54,15 +62,17 @@ impl Plan {
         ];
         for (kind, value) in own {
             let terms = value.iter().map(|text| vec![terms::text(kind, text)]);
-            plan.wanted.extend(terms.map(Condition::Terms));
+            plan.wanted
+                .extend(terms.map(|terms| Condition::Terms(terms, Overlap::Never)));
         }
         for (path, test) in &filter.details {
             match test {
-                DetailsTest::Equals(value) => plan
-                    .wanted
-                    .push(Condition::Terms(terms::written(path, value))),
+                DetailsTest::Equals(value) => plan.wanted.push(Condition::Terms(
+                    terms::written(path, value),
+                    Overlap::Possible,
+                )),
                 DetailsTest::Exists(wanted) => {
-                    let condition = Condition::Terms(vec![terms::exists(path)]);
+                    let condition = Condition::Terms(vec![terms::exists(path)], Overlap::Never);
                     if *wanted {
                         plan.wanted.push(condition);
                     } else {
@@ -73,7 +83,8 @@ impl Plan {
         }
         let words = filter.words.iter();
         let words = words.map(|word| vec![terms::text(Kind::Word, word)]);
-        plan.wanted.extend(words.map(Condition::Terms));
+        plan.wanted
+            .extend(words.map(|word| Condition::Terms(word, Overlap::Never)));
         if let Some(block) = &filter.source_ip {
             let (from, to) = terms::block(block);
             plan.wanted.push(Condition::Range(from, to));
@@ -84,7 +95,10 @@ impl Plan {
     fn add_text(&mut self, member: Member, test: &Test, fields: &Fields) {
         let all = |texts: &[String]| {
             let terms = texts.iter().map(|text| terms::text(member.into(), text));
-            Condition::Terms(terms.collect())
+            let mut terms: Vec<Vec<u8>> = terms.collect();
+            terms.sort_unstable();
+            terms.dedup();
+            Condition::Terms(terms, Overlap::Never)
         };
         match test {
             Test::Equals(text) => self.wanted.push(all(std::slice::from_ref(text))),
@@ -104,36 +118,28 @@ impl Plan {
         }
     }
 
-    /// Whether every entry meets the conditions.
-    pub(crate) fn takes_all(&self) -> bool {
-        let unbounded = |window: &Window<i64>| window.from.is_none() && window.to.is_none();
-        self.wanted.is_empty()
-            && self.unwanted.is_empty()
-            && unbounded(&self.timestamp)
-            && unbounded(&self.received)
-    }
-
     /// Looks the terms up in a segment; `None` if nothing in it can meet the conditions.
     pub(crate) fn for_segment<'s>(
         &self,
         segment: &'s Segment,
+        fields: &Fields,
     ) -> Result<Option<SegmentPlan<'s>>, IndexError> {
         let mut wanted = Vec::new();
         for condition in &self.wanted {
-            match resolve(condition, segment)? {
+            match resolve(condition, segment, fields)? {
                 Found::Nothing => return Ok(None),
                 found => wanted.push(found),
             }
         }
         let mut unwanted = Vec::new();
         for condition in &self.unwanted {
-            match resolve(condition, segment)? {
+            match resolve(condition, segment, fields)? {
                 Found::Nothing => {}
                 found => unwanted.push(found),
             }
         }
         // The rarest leads.
-        wanted.sort_by_key(Found::documents);
+        wanted.sort_by_key(|found| found.extent(segment.len).most);
         Ok(Some(SegmentPlan {
             segment,
             wanted,
@@ -148,38 +154,76 @@ impl Plan {
 enum Found {
     Nothing,
     One(Arc<InvertedIndexReader>, TermInfo),
-    Several(Arc<InvertedIndexReader>, Vec<TermInfo>),
+    Several(Arc<InvertedIndexReader>, Vec<TermInfo>, Overlap),
     Phrase(Box<dyn Weight>, u64),
 }
 
-impl Found {
-    /// At most so many documents.
-    fn documents(&self) -> u64 {
-        match self {
-            Self::Nothing => 0,
-            Self::One(_, info) => u64::from(info.doc_freq),
-            Self::Several(_, infos) => infos.iter().map(|info| u64::from(info.doc_freq)).sum(),
-            Self::Phrase(_, rarest) => *rarest,
+/// How many documents there are, as far as it is known without looking at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extent {
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+}
+
+impl Extent {
+    fn exactly(documents: u64) -> Self {
+        Self {
+            least: documents,
+            most: documents,
         }
     }
 
-    fn of(reader: &Arc<InvertedIndexReader>, mut infos: Vec<TermInfo>) -> Self {
-        match infos.len() {
-            0 => Self::Nothing,
-            1 => Self::One(Arc::clone(reader), infos.remove(0)),
-            _ => Self::Several(Arc::clone(reader), infos),
+    /// Those of `all` documents that are not among these.
+    fn others(self, all: u64) -> Self {
+        Self {
+            least: all.saturating_sub(self.most),
+            most: all.saturating_sub(self.least),
         }
     }
 }
 
-fn resolve(condition: &Condition, segment: &Segment) -> Result<Found, IndexError> {
+impl Found {
+    /// How many of a segment's `len` documents there are.
+    fn extent(&self, len: u32) -> Extent {
+        let all = u64::from(len);
+        match self {
+            Self::Nothing => Extent::default(),
+            Self::One(_, info) => Extent::exactly(u64::from(info.doc_freq)),
+            Self::Several(_, infos, overlap) => {
+                let each = || infos.iter().map(|info| u64::from(info.doc_freq));
+                let sum = each().sum::<u64>();
+                match overlap {
+                    Overlap::Never => Extent::exactly(sum),
+                    Overlap::Possible => Extent {
+                        least: each().max().unwrap_or(0),
+                        most: sum.min(all),
+                    },
+                }
+            }
+            Self::Phrase(_, rarest) => Extent {
+                least: 0,
+                most: *rarest,
+            },
+        }
+    }
+
+    fn of(reader: &Arc<InvertedIndexReader>, mut infos: Vec<TermInfo>, overlap: Overlap) -> Self {
+        match infos.len() {
+            0 => Self::Nothing,
+            1 => Self::One(Arc::clone(reader), infos.remove(0)),
+            _ => Self::Several(Arc::clone(reader), infos, overlap),
+        }
+    }
+}
+
+fn resolve(condition: &Condition, segment: &Segment, fields: &Fields) -> Result<Found, IndexError> {
     match condition {
-        Condition::Terms(terms) => {
+        Condition::Terms(terms, overlap) => {
             let mut infos = Vec::new();
             for term in terms {
                 infos.extend(segment.terms.terms().get(term)?);
             }
-            Ok(Found::of(&segment.terms, infos))
+            Ok(Found::of(&segment.terms, infos, *overlap))
         }
         Condition::Range(from, to) => {
             let mut infos = Vec::new();
@@ -193,9 +237,19 @@ fn resolve(condition: &Condition, segment: &Segment) -> Result<Found, IndexError
             while let Some((_, info)) = stream.next() {
                 infos.push(info.clone());
             }
-            Ok(Found::of(&segment.terms, infos))
+            Ok(Found::of(&segment.terms, infos, Overlap::Never))
         }
-        Condition::Contains(field, part) => containing(*field, part, segment),
+        Condition::Contains(field, part) => {
+            // Where there are few actions, looking at each is faster than at their parts.
+            if *field == fields.action
+                && let Some(actions) = segment.actions()?
+            {
+                let with = actions.iter().filter(|(action, _)| action.contains(part));
+                let infos = with.map(|(_, info)| info.clone()).collect();
+                return Ok(Found::of(&segment.terms, infos, Overlap::Never));
+            }
+            containing(*field, part, segment)
+        }
     }
 }
 
@@ -211,7 +265,7 @@ fn containing(field: Field, part: &str, segment: &Segment) -> Result<Found, Inde
             }
             infos.push(info.clone());
         }
-        return Ok(Found::of(&reader, infos));
+        return Ok(Found::of(&reader, infos, Overlap::Possible));
     }
     let cover = grams::cover(part);
     let mut infos = Vec::new();
@@ -222,7 +276,7 @@ fn containing(field: Field, part: &str, segment: &Segment) -> Result<Found, Inde
         }
     }
     if infos.len() == 1 {
-        return Ok(Found::of(&reader, infos));
+        return Ok(Found::of(&reader, infos, Overlap::Possible));
     }
     let rarest = infos.iter().map(|info| u64::from(info.doc_freq)).min();
     let terms = cover
@@ -261,7 +315,7 @@ impl Docs {
                 seek(&mut postings, range.start);
                 Ok(Self::Postings(Box::new(postings)))
             }
-            Found::Several(reader, infos) => union(reader, infos, range),
+            Found::Several(reader, infos, _) => union(reader, infos, range),
             Found::Phrase(weight, _) => {
                 let mut scorer = weight.scorer(&segment.reader, 1.0)?;
                 seek(&mut *scorer, range.start);
@@ -344,8 +398,12 @@ enum Fit {
     Within,
 }
 
+fn is_unbounded(window: &Window<i64>) -> bool {
+    window.from.is_none() && window.to.is_none()
+}
+
 fn fit(window: &Window<i64>, times: &Times, block: u32) -> Fit {
-    if window.from.is_none() && window.to.is_none() {
+    if is_unbounded(window) {
         return Fit::Within;
     }
     let Some(bounds) = times.bounds().get(block as usize) else {
@@ -403,6 +461,48 @@ impl SegmentPlan<'_> {
             }
             doc += 1;
         }
+    }
+
+    /// How many documents of a range meet the conditions, as far as the sizes of their parts
+    /// tell: none that any part lacks, and all that no part lacks.
+    pub(crate) fn extent(&self, range: &Range<u32>) -> Extent {
+        let len = self.segment.len;
+        let all = u64::from(len);
+        let wanted = self.wanted.iter().map(|found| found.extent(len));
+        let unwanted = self.unwanted.iter();
+        let unwanted = unwanted.map(|found| found.extent(len).others(all));
+        let within = [Extent::exactly(range.len() as u64), self.in_time()];
+        let mut most = all;
+        let mut lacking = 0;
+        for part in wanted.chain(unwanted).chain(within) {
+            most = most.min(part.most);
+            lacking += all - part.least.min(all);
+        }
+        Extent {
+            least: all.saturating_sub(lacking),
+            most,
+        }
+    }
+
+    /// How many documents lie between the bounds on time, by those of their blocks.
+    fn in_time(&self) -> Extent {
+        let len = self.segment.len;
+        if [&self.timestamp, &self.received].map(is_unbounded) == [true, true] {
+            return Extent::exactly(u64::from(len));
+        }
+        let mut extent = Extent::default();
+        for block in 0..len.div_ceil(BLOCK) {
+            let documents = u64::from((len - block * BLOCK).min(BLOCK));
+            match self.fit(block) {
+                Fit::Outside => {}
+                Fit::Partly => extent.most += documents,
+                Fit::Within => {
+                    extent.least += documents;
+                    extent.most += documents;
+                }
+            }
+        }
+        extent
     }
 
     fn fit(&self, block: u32) -> Fit {

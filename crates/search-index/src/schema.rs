@@ -1,7 +1,7 @@
 //! The fields of the index.
 
 use audittrail_entry::Entry;
-use audittrail_store::Stored;
+use audittrail_store::{Facet, Stored};
 use tantivy::TantivyDocument;
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{grams, terms};
 
 /// Another number means that the index was made by other rules and has to be made anew.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIMESTAMP: &str = "timestamp";
@@ -30,6 +30,13 @@ pub(crate) struct Fields {
     pub(crate) index: Field,
     pub(crate) timestamp: Field,
     pub(crate) received: Field,
+    /// Columns of the values that statistics are made of, in the order of [`Facet::ALL`].
+    pub(crate) facets: [Field; Facet::ALL.len()],
+}
+
+/// The name of a facet's column.
+pub(crate) fn facet_name(facet: Facet) -> String {
+    format!("by_{}", facet.as_str())
 }
 
 /// The schema with its fields.
@@ -48,6 +55,9 @@ pub(crate) fn schema() -> (Schema, Fields) {
         index: builder.add_u64_field(INDEX, column.clone()),
         timestamp: builder.add_i64_field(TIMESTAMP, column.clone()),
         received: builder.add_i64_field(RECEIVED, column),
+        facets: Facet::ALL.map(|facet| {
+            builder.add_bytes_field(&facet_name(facet), BytesOptions::default().set_fast())
+        }),
     };
     (builder.build(), fields)
 }
@@ -78,6 +88,11 @@ pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDoc
             let sealed = entry.sealed.as_ref();
             if let Some(resource) = sealed.and_then(|sealed| sealed.resource.as_deref()) {
                 document.add_text(fields.resource, resource);
+            }
+            for (facet, field) in Facet::ALL.into_iter().zip(fields.facets) {
+                if let Some(value) = facet.of(entry) {
+                    document.add_bytes(field, value.as_bytes());
+                }
             }
             (entry.open.timestamp.nanos(), entry.open.received_at.nanos())
         }

@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use audittrail_store::text::fold;
 use tantivy::columnar::ColumnValues;
 use tantivy::index::{InvertedIndexReader, SegmentId, SegmentReader};
-use tantivy::postings::SegmentPostings;
+use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet as _, TERMINATED};
 
@@ -16,6 +17,9 @@ use crate::terms;
 
 /// So many documents have common bounds of their times: whole blocks are skipped by them.
 pub(crate) const BLOCK: u32 = 4_096;
+
+/// Up to so many actions of a segment are kept in memory.
+const FEW_ACTIONS: usize = 1_024;
 
 /// The least and the greatest value in a block.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,11 @@ impl Times {
 
     pub(crate) fn get(&self, doc: u32) -> i64 {
         self.values.get_val(doc)
+    }
+
+    /// Reads consecutive ones from a document on.
+    pub(crate) fn read(&self, start: u32, values: &mut [i64]) {
+        self.values.get_range(u64::from(start), values);
     }
 
     /// The bounds of each block.
@@ -76,6 +85,8 @@ pub(crate) struct Segment {
     pub(crate) received: Times,
     /// Indices of entries that could not be read.
     pub(crate) damaged: Vec<u64>,
+    /// Its actions, folded, unless they are many.
+    actions: OnceLock<Option<Vec<(String, TermInfo)>>>,
 }
 
 impl Segment {
@@ -98,6 +109,7 @@ impl Segment {
             timestamp: Times::open(reader, TIMESTAMP)?,
             received: Times::open(reader, RECEIVED)?,
             damaged,
+            actions: OnceLock::new(),
         })
     }
 
@@ -121,12 +133,45 @@ impl Segment {
         start..within(indices.end).max(start)
     }
 
-    /// The document with this term, for a term that one has at most.
-    pub(crate) fn only(&self, term: &[u8]) -> Result<Option<u64>, IndexError> {
-        let Some(postings) = postings(&self.terms, term)? else {
-            return Ok(None);
+    /// The folded actions of its entries, each with the documents that have it; `None` if they
+    /// are more than are kept.
+    pub(crate) fn actions(&self) -> Result<Option<&[(String, TermInfo)]>, IndexError> {
+        if let Some(actions) = self.actions.get() {
+            return Ok(actions.as_deref());
+        }
+        let (from, to) = terms::actions_starting("");
+        let mut stream = self.terms.terms().range().ge(from).le(to).into_stream()?;
+        let mut actions = Some(Vec::new());
+        while let (Some((term, info)), Some(kept)) = (stream.next(), &mut actions) {
+            if kept.len() == FEW_ACTIONS {
+                actions = None;
+                break;
+            }
+            let action = String::from_utf8_lossy(&term[1..]);
+            kept.push((fold(&action).to_string(), info.clone()));
+        }
+        Ok(self.actions.get_or_init(|| actions).as_deref())
+    }
+
+    /// Adds the indices of the first documents with this term.
+    pub(crate) fn with_term(
+        &self,
+        term: &[u8],
+        most: usize,
+        into: &mut Vec<u64>,
+    ) -> Result<(), IndexError> {
+        let Some(mut postings) = postings(&self.terms, term)? else {
+            return Ok(());
         };
-        Ok(Some(self.first_index + u64::from(postings.doc())))
+        let mut doc = postings.doc();
+        for _ in 0..most {
+            if doc == TERMINATED {
+                break;
+            }
+            into.push(self.first_index + u64::from(doc));
+            doc = postings.advance();
+        }
+        Ok(())
     }
 }
 

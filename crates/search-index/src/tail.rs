@@ -18,7 +18,7 @@ const CHUNK: usize = 256;
 pub(crate) struct TailEntry {
     pub(crate) id: Uuid,
     pub(crate) stored: Stored,
-    unreadable: bool,
+    pub(crate) unreadable: bool,
     bytes: usize,
 }
 
@@ -38,6 +38,11 @@ impl TailEntry {
             Some(id) => Self::new(id, stored, false),
             None => Self::new(id_of(&stored, source), stored, true),
         }
+    }
+
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn new(id: Uuid, stored: Stored, unreadable: bool) -> Self {
@@ -71,6 +76,8 @@ struct Chunk {
 pub(crate) struct Tail {
     chunks: std::collections::VecDeque<Arc<Chunk>>,
     ids: HashMap<Uuid, u64>,
+    /// Ids that another entry of the tail has, too: only who edits the log makes some.
+    repeated: Vec<(Uuid, u64)>,
     start: u64,
     end: u64,
     bytes: usize,
@@ -105,17 +112,19 @@ impl Tail {
         self.bytes
     }
 
-    pub(crate) fn find(&self, id: &Uuid) -> Option<u64> {
-        self.ids.get(id).copied()
+    /// The indices of the entries with this id.
+    pub(crate) fn find(&self, id: &Uuid) -> impl Iterator<Item = u64> {
+        let repeated = self.repeated.iter().filter(move |(of, _)| of == id);
+        let first = self.ids.get(id).copied();
+        first.into_iter().chain(repeated.map(|(_, index)| *index))
     }
 
     /// Adds the next entry.
     pub(crate) fn push(&mut self, entry: TailEntry) {
         self.bytes += entry.bytes;
-        // Of two entries with the same id the first is the one that counts. The nil UUID is that
-        // of entries whose id nobody knows.
-        if !entry.id.is_nil() {
-            self.ids.entry(entry.id).or_insert(self.end);
+        // The nil UUID is that of entries whose id nobody knows.
+        if !entry.id.is_nil() && *self.ids.entry(entry.id).or_insert(self.end) != self.end {
+            self.repeated.push((entry.id, self.end));
         }
         let room = self
             .chunks
@@ -151,6 +160,10 @@ impl Tail {
             self.chunks.pop_front();
         }
         self.start = index.clamp(self.start, self.end);
+        // The next with an id whose first entry is gone is the first.
+        let (kept, ids) = (self.start, &mut self.ids);
+        self.repeated
+            .retain(|(id, index)| *index >= kept && *ids.entry(*id).or_insert(*index) != *index);
     }
 
     pub(crate) fn view(&self) -> TailView {

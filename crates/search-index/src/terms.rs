@@ -55,14 +55,25 @@ const NAME_END: u8 = 0;
 
 /// The term for a text of this kind.
 pub(crate) fn text(kind: Kind, text: &str) -> Vec<u8> {
-    let mut term = vec![kind as u8];
+    let mut term = Vec::new();
+    put_text(&mut term, kind, text);
+    term
+}
+
+/// As [`text`], in place of what is in `term`.
+fn put_text(term: &mut Vec<u8>, kind: Kind, text: &str) {
+    begin(term, kind);
     if kind == Kind::Action {
         // Short by the limits of an entry, and searched by its beginning.
         term.extend(text.as_bytes());
     } else {
-        push(&mut term, text.as_bytes());
+        push(term, text.as_bytes());
     }
-    term
+}
+
+fn begin(term: &mut Vec<u8>, kind: Kind) {
+    term.clear();
+    term.push(kind as u8);
 }
 
 /// The range of terms, the end included, of actions that begin so.
@@ -154,18 +165,28 @@ impl PathTerm {
         self.bytes.truncate(before);
     }
 
+    fn put_exists(&self, term: &mut Vec<u8>) {
+        begin(term, Kind::Exists);
+        push(term, &self.bytes);
+    }
+
+    fn put_scalar(&self, term: &mut Vec<u8>, is_text: bool, value: &str) {
+        begin(term, Kind::Details);
+        push(term, &self.bytes);
+        // A second NUL: no name begins here.
+        term.extend([NAME_END, if is_text { b's' } else { b'l' }]);
+        push(term, value.as_bytes());
+    }
+
     fn exists(&self) -> Vec<u8> {
-        let mut term = vec![Kind::Exists as u8];
-        push(&mut term, &self.bytes);
+        let mut term = Vec::new();
+        self.put_exists(&mut term);
         term
     }
 
     fn scalar(&self, is_text: bool, value: &str) -> Vec<u8> {
-        let mut term = vec![Kind::Details as u8];
-        push(&mut term, &self.bytes);
-        // A second NUL: no name begins here.
-        term.extend([NAME_END, if is_text { b's' } else { b'l' }]);
-        push(&mut term, value.as_bytes());
+        let mut term = Vec::new();
+        self.put_scalar(&mut term, is_text, value);
         term
     }
 }
@@ -194,9 +215,11 @@ pub(crate) fn written(path: &DetailsPath, value: &Written) -> Vec<Vec<u8>> {
 /// Gives each term of an entry; some more than once.
 pub(crate) fn of(entry: &Entry<'_>, each: &mut impl FnMut(&[u8])) {
     each(&id(&entry.open.id));
+    let mut term = Vec::with_capacity(2 * LONG);
     for member in Member::ALL {
         if let Some(value) = member.of(entry) {
-            each(&text(member.into(), value));
+            put_text(&mut term, member.into(), value);
+            each(&term);
         }
     }
     if let Some(sealed) = &entry.sealed {
@@ -205,31 +228,39 @@ pub(crate) fn of(entry: &Entry<'_>, each: &mut impl FnMut(&[u8])) {
             (1..=octets.len()).for_each(|len| each(&address_prefix(&octets, len)));
         }
         if let Some(details) = &sealed.details {
-            walk(details, &mut PathTerm::default(), each);
+            walk(details, &mut PathTerm::default(), &mut term, each);
         }
     }
     searched_strings(entry, &mut |string| {
-        words(string).for_each(|word| each(&text(Kind::Word, &word)));
+        words(string).for_each(|word| {
+            put_text(&mut term, Kind::Word, &word);
+            each(&term);
+        });
     });
 }
 
-fn walk(value: &Value<'_>, path: &mut PathTerm, each: &mut impl FnMut(&[u8])) {
+fn walk(value: &Value<'_>, path: &mut PathTerm, term: &mut Vec<u8>, each: &mut impl FnMut(&[u8])) {
     match value {
         Value::Object(members) => {
             for (name, inner) in members {
                 let before = path.enter(name);
-                each(&path.exists());
-                walk(inner, path, each);
+                path.put_exists(term);
+                each(term);
+                walk(inner, path, term, each);
                 path.leave(before);
             }
         }
         Value::Array(elements) => elements
             .iter()
-            .for_each(|element| walk(element, path, each)),
-        Value::String(text) => each(&path.scalar(true, text)),
+            .for_each(|element| walk(element, path, term, each)),
+        Value::String(text) => {
+            path.put_scalar(term, true, text);
+            each(term);
+        }
         scalar => {
             if let Some(text) = literal(scalar) {
-                each(&path.scalar(false, text));
+                path.put_scalar(term, false, text);
+                each(term);
             }
         }
     }

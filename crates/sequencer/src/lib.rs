@@ -4,6 +4,7 @@
 //! commit; a lone entry does not wait for company.
 
 mod error;
+mod history;
 mod plan;
 mod sequencer;
 

@@ -147,12 +147,7 @@ impl<'d> Planner<'d, '_> {
 
     fn append(&mut self, entry: &'d Submission, may_come_again: bool) -> u64 {
         let index = self.edge.size();
-        let nodes = &mut self.batch.nodes;
-        self.edge.push_with(entry.leaf_hash, |level, index, hash| {
-            if level > 0 && level % 8 == 0 {
-                nodes.push(Node { level, index, hash });
-            }
-        });
+        Node::push_leaf(&mut self.edge, entry.leaf_hash, &mut self.batch.nodes);
         if may_come_again {
             self.planned.insert(entry.id, self.batch.entries.len());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_checkpoint::{Checkpoint, Signer};
-use audittrail_merkle::Edge;
+use audittrail_merkle::{Edge, TreeHead};
 use audittrail_queue::{Delivery, DeliveryId, Outcome, Queue, Take};
 use audittrail_store::{CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind};
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use crate::SequencerError;
+use crate::history::extends;
 use crate::plan::{Existing, needs_lookup, plan};
 
 /// The loop's settings.
@@ -67,14 +68,15 @@ impl Sequencer {
         let edge = store.lead().await.map_err(SequencerError::Store)?;
         let kept = store.checkpoint().await.map_err(SequencerError::Store)?;
         let head = edge.head();
-        if let Some(kept) = &kept {
-            let size = kept.head.size;
-            if size > head.size || (size == head.size && kept.head.root != head.root) {
-                return Err(SequencerError::Inconsistent(format!(
-                    "the checkpoint has size {size}, the log {}, and they are not one history",
-                    head.size
-                )));
-            }
+        if let Some(kept) = &kept
+            && !extends(&*store, &kept.head, &head)
+                .await
+                .map_err(SequencerError::Store)?
+        {
+            return Err(SequencerError::Inconsistent(format!(
+                "the log of size {} does not continue what its checkpoint of size {} signs",
+                head.size, kept.head.size
+            )));
         }
         let placeholder = KeptCheckpoint {
             head,
@@ -299,13 +301,22 @@ impl Sequencer {
     }
 
     /// After an unknown outcome: the log is read anew, and what was delivered comes again,
-    /// marked as redelivered, so that what got in is found by its ids.
+    /// marked as redelivered, so that what got in is found by its ids. The log has to continue
+    /// what this process committed: what was acknowledged is in there.
     async fn lead_again(&mut self) -> Result<(), SequencerError> {
+        let ours = self.edge.head();
         loop {
-            match self.store.lead().await {
-                Ok(edge) => {
+            match self.continued(&ours).await {
+                Ok(Some(edge)) => {
                     self.edge = edge;
                     return Ok(self.queue.reclaim().await?);
+                }
+                Ok(None) => {
+                    return Err(SequencerError::Inconsistent(format!(
+                        "the store gives a log that does not continue the {} entries that this \
+                         process committed",
+                        ours.size
+                    )));
                 }
                 Err(error) if error.kind() == StoreErrorKind::Unavailable => {
                     tracing::warn!(%error, "the store is away; trying again");
@@ -314,6 +325,13 @@ impl Sequencer {
                 Err(error) => return Err(SequencerError::Store(error)),
             }
         }
+    }
+
+    /// The store's edge, if its log continues the one of that head.
+    async fn continued(&self, head: &TreeHead) -> Result<Option<Edge>, StoreError> {
+        let edge = self.store.lead().await?;
+        let continues = extends(&*self.store, head, &edge.head()).await?;
+        Ok(continues.then_some(edge))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::whole::Form;
 use crate::settings::RawSettings;
@@ -52,6 +52,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail export --format csv --out alice.csv --filter user_id=alice --filter start_time=2026-01-01T00:00:00Z"
     )]
     Export(ExportArguments),
+    /// Check a file of evidence, offline.
+    ///
+    /// It needs the log's verifier key, from a place that is not the file: the log's operator
+    /// shows it with `audittrail keys show`. Ends with 0 if all of the file holds, with 1 if
+    /// something in it does not or the file was cut short.
+    #[command(
+        after_help = "Example:\n  audittrail verify alice.evidence.jsonl --key log.example+0a1b2c3d+AR…"
+    )]
+    Verify(VerifyArguments),
     /// Get the proof that an entry is in the log, check it, and write it.
     ///
     /// The proof holds without the server: the log's verifier key and the entry are enough to
@@ -82,6 +91,14 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint"
     )]
     Fsck(FsckArguments),
+    /// Send load to a server and measure it.
+    ///
+    /// Without --url it starts a server of its own, in a temporary directory. A server that is
+    /// given keeps the entries that are sent to it.
+    #[command(
+        after_help = "Example:\n  audittrail bench post batch --duration 30s\n  audittrail bench list get --preload 1000000\n  audittrail bench post --rate 5000 --url http://127.0.0.1:8000 --token \"$TOKEN\""
+    )]
+    Bench(Box<BenchArguments>),
     /// Print what a shell needs to complete commands and flags.
     #[command(
         after_help = "Example:\n  audittrail completions bash > /usr/share/bash-completion/completions/audittrail"
@@ -154,12 +171,138 @@ pub(crate) struct ExportArguments {
     /// action__in=door.open,door.close. All that are given must hold.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
+    /// Leave these parts out of evidence; what is left is proven all the same.
+    #[arg(long, value_enum, value_name = "PARTS")]
+    pub(crate) withhold: Option<Withheld>,
     /// The server.
     #[arg(long, env = "AUDITTRAIL_URL", default_value = "http://127.0.0.1:8000")]
     pub(crate) url: String,
     /// A token with the scope logs:export.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+/// What `bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchScenario {
+    /// POST of one entry.
+    Post,
+    /// POST of --batch entries as NDJSON.
+    Batch,
+    /// First pages of the list, under several filters.
+    List,
+    /// Entries by id.
+    Get,
+    /// Inclusion proofs by id.
+    Proof,
+    /// Whole exports as NDJSON, one at a time.
+    Export,
+}
+
+/// Made-up entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchKind {
+    /// About 351 bytes each, like an application's.
+    Small,
+    /// About 2 KB each, like a Windows host's.
+    Real,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// What to measure, in this order. [default: post batch list get export]
+    #[arg(value_name = "SCENARIO", value_enum)]
+    pub(crate) scenarios: Vec<BenchScenario>,
+    /// The made-up entries to send.
+    #[arg(long, value_enum, default_value = "small")]
+    pub(crate) kind: BenchKind,
+    /// Send the entries of this file, one JSON object a line, again and again. They should have no
+    /// ids.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// What entries are made up from: the same number, the same entries.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Connections, each with one request at a time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) connections: u32,
+    /// Entries in one request of the scenario batch.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(crate) batch: u32,
+    /// Send so many requests a second, whatever becomes of those before; latencies count from
+    /// when each should have been sent. [default: each connection waits for its answer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) rate: Option<u32>,
+    /// How long is sent before anything counts: a number with ms, s, m or h. [default: 2s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) warm_up: Option<String>,
+    /// How long each scenario is measured. [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<String>,
+    /// Write so many entries before the first scenario. [default: 100000 where reads are measured
+    /// of a server of its own, else none]
+    #[arg(long, value_name = "N")]
+    pub(crate) preload: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server. [default: one of its own]
+    #[arg(long, requires = "token")]
+    pub(crate) url: Option<String>,
+    /// A token of the role admin, or with the scopes that the scenarios need.
+    #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The process id of the server at --url, to measure what it costs.
+    #[arg(long, requires = "url")]
+    pub(crate) pid: Option<u32>,
+    /// Where temporary directories are made: on the disk that is to be measured. [default: the
+    /// system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Measure the project's budgets instead, with their limits; ends with 1 if one is missed.
+    #[arg(long, conflicts_with_all = ["url", "scenarios", "rate", "duration", "warm_up"])]
+    pub(crate) budgets: bool,
+    /// Entries in the log that the budgets of reading are measured on; they name 10000000.
+    /// [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) entries: Option<u64>,
+    /// With --budgets: seconds of each burst. [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) burst: Option<u64>,
+    /// With --budgets: seconds of what they call a minute. [default: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sustained: Option<u64>,
+}
+
+/// What evidence can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Withheld {
+    /// Who, what was acted on, from where, the details, and who sent it.
+    Sealed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The evidence, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A verifier key of the log, as name+8 hex digits+base64. Give it several times where the
+    /// key was changed.
+    #[arg(long, value_name = "VKEY", required = true)]
+    pub(crate) key: Vec<String>,
+    /// Ask for cosignatures of witnesses, too, as this C2SP policy file says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Print the report as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Check on so many threads. [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(crate) threads: Option<u16>,
+    /// Check the server's signatures, too, with the key in this file. Whoever has that key can
+    /// make such signatures. Give it several times where the key was changed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_key: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use audittrail_checkpoint::{Signer, default_origin};
-use audittrail_entry::{KeyRing, Random, SigningKey};
+use audittrail_entry::{KeyId, KeyRing, Random, SigningKey};
+use audittrail_store::{Store, StoreError};
 use audittrail_store_embedded::disk::Disk;
 use audittrail_store_embedded::{DataDirectory, Identity, StartError, read_key, write_key};
 
@@ -99,6 +100,44 @@ pub(crate) fn mark_begun(disk: &dyn Disk, data: &Path, origin: &str) -> Result<(
         return Ok(());
     }
     write_key(disk, data, BEGUN, format!("{origin}\n").as_bytes()).map_err(failed)
+}
+
+/// So many of the newest entries are looked at for a key that is known.
+const NEWEST: u64 = 64;
+
+/// Refuses keys that signed none of the newest entries: with them every entry would be shown as
+/// failed, and new ones would be signed by a key that is not the log's.
+pub(crate) async fn check_newest(
+    store: &dyn Store,
+    keys: &KeyRing,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let unreadable = |error: StoreError| Failure::Failed(error.to_string());
+    let size = store.head().await.map_err(unreadable)?.size;
+    let newest: Vec<u64> = (size.saturating_sub(NEWEST)..size).collect();
+    let newest = store.records(&newest).await.map_err(unreadable)?;
+    let known = |id: KeyId| {
+        let mut keys = std::iter::once(&keys.current).chain(&keys.earlier);
+        keys.any(|key| key.key_id() == id)
+    };
+    // What cannot be read tells nothing, and a log without an entry has no key yet.
+    let signed_by = newest.iter().rev();
+    let signed_by = signed_by.filter_map(|one| Some(one.record.as_ref().ok()?.key_id));
+    let signed_by: Vec<KeyId> = signed_by.collect();
+    let Some(last) = signed_by.first() else {
+        return Ok(());
+    };
+    if signed_by.iter().any(|id| known(*id)) {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "the newest entries in {} are signed by the key with the id {last}, and LOG_SIGNING_KEY, else \
+         keys/{SIGNING_KEY}, is the one with the id {}: all entries would be shown as failed. Set \
+         LOG_SIGNING_KEY to the key that signed them, or leave it unset if that is in keys/; if it \
+         was changed on purpose, add the earlier one to AUDITTRAIL_EARLIER_SIGNING_KEYS",
+        settings.data.display(),
+        keys.current.key_id()
+    )))
 }
 
 /// The keys of a log that another process may be running; nothing is made.
@@ -201,7 +240,7 @@ fn random_text(random: &dyn Random) -> Vec<u8> {
         .collect()
 }
 
-fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }

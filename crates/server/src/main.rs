@@ -79,10 +79,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Keys { action } => commands::keys::run(&settings()?, action.unwrap_or_default()),
         Command::Import(arguments) => commands::import::run(&settings()?, &arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Prove(arguments) => commands::prove::run(&arguments),
         Command::Witness(arguments) => witness::run(settings()?, &arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => {
             commands::manual::completions(shell);
             Ok(())

@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError, Stored,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,11 @@ pub(crate) fn describe() {
         "audittrail_search_duration_seconds",
         Unit::Seconds,
         "Time of one search in the store"
+    );
+    describe_histogram!(
+        "audittrail_stats_duration_seconds",
+        Unit::Seconds,
+        "Time in which the store made one answer of statistics"
     );
 }
 
@@ -116,6 +121,13 @@ impl<S: Store> Store for MeteredStore<S> {
         let page = self.0.search(query).await;
         metrics::histogram!("audittrail_search_duration_seconds").record(start.elapsed());
         page
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let start = now();
+        let stats = self.0.stats(query).await;
+        metrics::histogram!("audittrail_stats_duration_seconds").record(start.elapsed());
+        stats
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

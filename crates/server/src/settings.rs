@@ -1,6 +1,7 @@
 //! Settings: flags over environment over file, made into one resolved form here and nowhere
 //! else.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::Failure;
 use crate::jwks::Source;
 
 mod edge;
-pub(crate) use edge::Edge;
+pub(crate) use edge::{Edge, time};
 
 /// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
 #[derive(Debug, Default, Args, Deserialize)]
@@ -332,7 +333,8 @@ fn usage(message: String) -> Failure {
 }
 
 fn read_file(path: &Path) -> Result<RawSettings, Failure> {
-    let text = std::fs::read_to_string(path)
+    let text = read_small(path)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
         .map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
 }
@@ -419,6 +421,21 @@ fn read_secrets() -> Result<Secrets, Failure> {
     })
 }
 
+/// Keys, checkpoints and settings are far smaller.
+const SMALL_FILE_MAX: u64 = 1 << 20;
+
+/// A file that fits in memory, whatever its name leads to; a pipe is read to its end.
+pub(crate) fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(SMALL_FILE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SMALL_FILE_MAX {
+        let what = format!("it has over {SMALL_FILE_MAX} bytes, and none of its kind has");
+        return Err(std::io::Error::other(what));
+    }
+    Ok(bytes)
+}
+
 /// A secret from the variable, or from the file that the variable with `_FILE` names, whose
 /// last line end does not count.
 fn secret(name: &str) -> Result<Option<Vec<u8>>, Failure> {
@@ -433,7 +450,7 @@ fn secret(name: &str) -> Result<Option<Vec<u8>>, Failure> {
         }
         (direct, None) => direct,
         (None, Some(path)) => {
-            let mut bytes = std::fs::read(&path).map_err(|error| {
+            let mut bytes = read_small(Path::new(&path)).map_err(|error| {
                 usage(format!(
                     "{file_name}: {} cannot be read: {error}",
                     path.to_string_lossy()

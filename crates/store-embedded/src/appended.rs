@@ -27,9 +27,9 @@ struct State<const N: usize> {
 
 impl<const N: usize> Appended<N> {
     /// The rows of a file, which need not exist, up to `rows`. What is missing of them is
-    /// told by [`Appended::len`].
-    pub(crate) fn open(disk: &dyn Disk, path: PathBuf, rows: u64) -> io::Result<Self> {
-        let (file, present) = match disk.open(&path, Mode::Write) {
+    /// told by [`Appended::len`]. With [`Mode::Read`] they can only be read.
+    pub(crate) fn open(disk: &dyn Disk, path: PathBuf, rows: u64, mode: Mode) -> io::Result<Self> {
+        let (file, present) = match disk.open(&path, mode) {
             Ok(file) => {
                 let present = file.len()? / N as u64;
                 (Some(file), present)

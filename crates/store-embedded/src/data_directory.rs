@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, SyncPoint, read_file, replace_file};
+use crate::disk::{DirectoryLock, Disk, SyncPoint, read_file, replace_file};
 use crate::layout::Layout;
 use crate::start_error::StartError;
 
@@ -12,7 +12,7 @@ use crate::start_error::StartError;
 pub struct DataDirectory {
     disk: Arc<dyn Disk>,
     layout: Layout,
-    _lock: Box<dyn Send + Sync>,
+    lock: Box<dyn DirectoryLock>,
 }
 
 impl DataDirectory {
@@ -23,9 +23,8 @@ impl DataDirectory {
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
         let layout = Layout::new(path);
         let shown = path.display();
-        disk.create_directory(path).map_err(StartError::io(format!(
-            "the data directory {shown} cannot be made"
-        )))?;
+        disk.create_directory(path)
+            .map_err(|error| unusable(path, "cannot be made", error))?;
         let parent = path.parent().unwrap_or(Path::new(""));
         disk.sync_directory(parent, SyncPoint::DataDirectory)
             .map_err(StartError::io(format!(
@@ -38,21 +37,19 @@ impl DataDirectory {
                     "another process is using {shown}: stop it first, or choose another directory \
                  with --data"
                 )),
-                _ => StartError::Io {
-                    what: format!("{shown} cannot be locked"),
-                    source: error,
-                },
+                _ => unusable(path, "cannot be locked by its file LOCK", error),
             })?;
-        Ok(Self {
-            disk,
-            layout,
-            _lock: lock,
-        })
+        Ok(Self { disk, layout, lock })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Whether nobody else can take it.
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
+        self.lock.is_in_place()
     }
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
@@ -104,6 +101,21 @@ impl DataDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed()(error)),
         }
+    }
+}
+
+/// Why a data directory cannot be taken, with what to do where that is known.
+fn unusable(path: &Path, what: &str, source: io::Error) -> StartError {
+    let advice = match source.kind() {
+        io::ErrorKind::NotFound => "; the directory above it has to exist",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; this user has to be able to write there, or choose another directory with --data"
+        }
+        _ => "",
+    };
+    StartError::Io {
+        what: format!("the data directory {} {what}{advice}", path.display()),
+        source,
     }
 }
 

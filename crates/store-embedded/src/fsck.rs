@@ -1,6 +1,6 @@
-//! Checking a directory from outside: every frame, signature and commitment, the tree, the
-//! checkpoint and the search index. It changes nothing and needs no lock, so it also checks the committed part
-//! of a running store.
+//! Checking a directory from outside: every frame, signature and commitment, the ids, the tree,
+//! the checkpoint and the search index. It changes nothing and needs no lock, so it also checks
+//! the committed part of a running store, and a directory that can only be read.
 
 use std::io;
 use std::path::Path;
@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use audittrail_entry::KeyRing;
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
+use audittrail_store::Node;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Mode};
 use crate::format::{
     BATCH_HEADER_LEN, BatchHeader, RecordFrame, SEGMENT_HEADER_LEN, chain, decode_record,
 };
+use crate::fsck_ids::Ids;
 use crate::fsck_index::check_index;
 use crate::layout::Layout;
 use crate::locations::{Location, Locations, ROW_LEN};
@@ -23,6 +25,12 @@ use crate::walk::{SegmentFile, id_of};
 
 /// Findings kept one by one; beyond them only their number is.
 const FINDINGS_KEPT: usize = 10_000;
+
+/// So many entries may be missing beyond the checkpoint, where nothing tells how far the log
+/// goes; an index that is further off is a changed one.
+const MISSING_MAX: u64 = 1 << 24;
+/// Fewer bytes than an entry takes, with everything around it.
+const ENTRY_BYTES: u64 = 400;
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,17 @@ pub struct FsckReport {
     /// Entries in the search index, if there is one and it can be read. The others of the log
     /// are not in its files yet.
     pub indexed: Option<u64>,
+    /// Whether there were too many entries to look at all their ids for those that stand twice.
+    pub ids_left_out: bool,
+}
+
+impl FsckReport {
+    /// Nothing could have led to a larger index.
+    pub(crate) fn farthest(&self) -> u64 {
+        let known = self.checkpoint.iter().chain(&self.head);
+        let known = known.map(|head| head.size).max().unwrap_or_default();
+        known.saturating_add(MISSING_MAX)
+    }
 }
 
 /// What a check is given besides the directory.
@@ -80,15 +99,18 @@ pub fn fsck(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<FsckReport, StartError> {
     let layout = Layout::new(root);
-    let mut checker = Checker::new(disk, layout, input)?;
-    let files = list_segments(&**disk, &checker.layout)?;
+    let files = list_segments(&**disk, &layout)?;
+    let bytes: u64 = files.iter().map(|file| file.len).sum();
+    let mut checker = Checker::new(disk, layout, input, bytes / ENTRY_BYTES)?;
     for (position, file) in files.iter().enumerate() {
         let last = position + 1 == files.len();
         checker
             .segment(file, last, progress)
             .map_err(StartError::io(format!("{} cannot be read", file.name)))?;
     }
-    let mut report = checker.finish();
+    let (mut report, ids) = checker.finish();
+    ids.report(&files, &mut report)
+        .map_err(StartError::io("the log cannot be read"))?;
     let origin = crate::format::origin_hash(&input.identity.origin);
     check_index(&**disk, &Layout::new(root), origin, &files, &mut report);
     Ok(report)
@@ -109,6 +131,7 @@ struct Checker<'i> {
     /// Leaves that differ between the log and the tree: index, file, offset.
     differing: Vec<(u64, String, u64)>,
     diverged: bool,
+    ids: Ids,
     report: FsckReport,
 }
 
@@ -136,6 +159,7 @@ impl<'i> Checker<'i> {
         disk: &'i Arc<dyn Disk>,
         layout: Layout,
         input: &'i FsckInput<'i>,
+        entries: u64,
     ) -> Result<Self, StartError> {
         let mut report = FsckReport::default();
         let mut expected = Vec::new();
@@ -152,13 +176,16 @@ impl<'i> Checker<'i> {
                 "there is none".to_owned(),
             ),
             Err(StartError::Refused(why)) => push(&mut report, "checkpoint", None, None, why),
-            Err(error) => return Err(error),
+            // The log can be looked at without it.
+            Err(error @ StartError::Io { .. }) => {
+                push(&mut report, "checkpoint", None, None, error.to_string());
+            }
         }
         if let Some(since) = input.since {
             expected.push((since, "the checkpoint given with --since"));
         }
         let size = report.checkpoint.map_or(0, |head| head.size);
-        let tree = Tree::open(&**disk, &layout, size)
+        let tree = Tree::open(&**disk, &layout, size, Mode::Read)
             .map_err(StartError::io("the tree cannot be opened"))?;
         let mut checker = Self {
             input,
@@ -171,6 +198,7 @@ impl<'i> Checker<'i> {
             expected,
             differing: Vec::new(),
             diverged: false,
+            ids: Ids::new(entries),
             report,
         };
         checker.compare_heads();
@@ -191,9 +219,13 @@ impl<'i> Checker<'i> {
         last: bool,
         progress: &mut dyn FnMut(u64, u64),
     ) -> io::Result<()> {
+        if self.is_far_off(file.first_index, &file.name, 0) {
+            return Ok(());
+        }
         self.header(file);
         let end = self.checkpoint_size().max(file.first_index);
-        let locations = Locations::open(&**self.disk, &self.layout, file.first_index, end)?;
+        let (disk, first_index) = (&**self.disk, file.first_index);
+        let locations = Locations::open(disk, &self.layout, first_index, end, Mode::Read)?;
         let mut at = SEGMENT_HEADER_LEN as u64;
         for found in file.headers() {
             let (offset, header) = found?;
@@ -245,6 +277,20 @@ impl<'i> Checker<'i> {
         self.found(&file.name, Some(offset), index, what.to_owned());
     }
 
+    /// Reports an index that nothing could have led to.
+    fn is_far_off(&mut self, index: u64, file: &str, offset: u64) -> bool {
+        let known = self.checkpoint_size().max(self.edge.size());
+        let far_off = index > known.saturating_add(MISSING_MAX);
+        if far_off {
+            let what = format!(
+                "it claims to begin at index {index}, far beyond the {known} entries that are known: \
+                 what follows in it was not looked at"
+            );
+            self.found(file, Some(offset), Some(index), what);
+        }
+        far_off
+    }
+
     /// Entries that the log does not have count with the hashes that the tree has for them,
     /// so that the others can still be checked.
     fn skip_to(&mut self, index: u64, file: &str, offset: u64) {
@@ -278,6 +324,9 @@ impl<'i> Checker<'i> {
                 header.first_index
             );
             self.found(&file.name, Some(offset), Some(header.first_index), what);
+            return Ok(());
+        }
+        if self.is_far_off(header.first_index, &file.name, offset) {
             return Ok(());
         }
         self.skip_to(header.first_index, &file.name, offset);
@@ -322,6 +371,10 @@ impl<'i> Checker<'i> {
         match decode_record(index, bytes) {
             Err(error) => self.found(&file.name, Some(place), Some(index), error.to_string()),
             Ok(record) => {
+                let id = id_of(&record.leaf);
+                if !id.is_nil() {
+                    self.ids.see(id);
+                }
                 let origin = &self.input.identity.origin;
                 if let Err(error) = record.check(self.input.keys, origin) {
                     self.found(&file.name, Some(place), Some(index), error.to_string());
@@ -337,11 +390,7 @@ impl<'i> Checker<'i> {
     fn push_leaf(&mut self, hash: Hash, stored: Option<Hash>, file: &str, place: u64) {
         let index = self.edge.size();
         let mut nodes = Vec::new();
-        self.edge.push_with(hash, |level, index, hash| {
-            if level > 0 && level % 8 == 0 {
-                nodes.push((level, index, hash));
-            }
-        });
+        Node::push_leaf(&mut self.edge, hash, &mut nodes);
         if index < self.checkpoint_size() {
             let stored = stored.unwrap_or(Hash([0; 32]));
             self.stored_edge.push(stored);
@@ -349,13 +398,18 @@ impl<'i> Checker<'i> {
                 self.differing.push((index, file.to_owned(), place));
             }
         }
-        for (level, at, hash) in nodes {
-            self.node(level, at, hash);
+        for node in &nodes {
+            self.node(node);
         }
         self.compare_heads();
     }
 
-    fn node(&mut self, level: u8, at: u64, hash: Hash) {
+    fn node(&mut self, node: &Node) {
+        let Node {
+            level,
+            index: at,
+            hash,
+        } = *node;
         let below = (at + 1).checked_shl(u32::from(level)).unwrap_or(u64::MAX);
         if below > self.checkpoint_size() || !self.differing.is_empty() {
             return;
@@ -417,7 +471,7 @@ impl<'i> Checker<'i> {
     }
 
     /// Where log and tree differ, the one that gives the checkpoint's root is right.
-    fn finish(mut self) -> FsckReport {
+    fn finish(mut self) -> (FsckReport, Ids) {
         let tree_is_right = self.report.checkpoint == Some(self.stored_edge.head());
         for (index, file, place) in std::mem::take(&mut self.differing) {
             let log_is_right = !self.diverged;
@@ -447,7 +501,7 @@ impl<'i> Checker<'i> {
             self.found("tree", None, None, what.to_owned());
         }
         self.report.head = Some(self.edge.head());
-        self.report
+        (self.report, self.ids)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 
 use audittrail_search_index::{IndexError, compare};
 use audittrail_store::{Damage, Stored};
@@ -27,7 +28,7 @@ pub(crate) fn check_index(
     let Some(path) = path.filter(|path| path.join("meta.json").exists()) else {
         return;
     };
-    let mut records = Records::new(files);
+    let mut records = Records::new(files, report.farthest());
     match compare(&path, origin, &mut || records.next()) {
         Ok(compared) => {
             report.indexed = Some(compared.entries);
@@ -44,30 +45,43 @@ pub(crate) fn check_index(
 }
 
 /// The entries of a log one after the other, by the batches' own headers.
-struct Records<'f> {
+pub(crate) struct Records<'f> {
     files: std::slice::Iter<'f, SegmentFile>,
     file: Option<&'f SegmentFile>,
     /// Where in the file the next batch is looked for.
     at: u64,
     /// The index of the next entry.
     index: u64,
+    /// Entries from `index` up to this one are not in the log.
+    missing_to: u64,
+    limit: u64,
     batch: VecDeque<Stored>,
 }
 
 impl<'f> Records<'f> {
-    fn new(files: &'f [SegmentFile]) -> Self {
+    /// Batches that begin beyond `limit` are passed over.
+    pub(crate) fn new(files: &'f [SegmentFile], limit: u64) -> Self {
         Self {
+            limit,
             files: files.iter(),
             file: None,
             at: 0,
             index: 0,
+            missing_to: 0,
             batch: VecDeque::new(),
         }
     }
 
-    fn next(&mut self) -> io::Result<Option<Stored>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Stored>> {
         loop {
+            if self.index < self.missing_to {
+                let index = self.index;
+                self.index += 1;
+                let record = Err(Damage("it is missing".to_owned()));
+                return Ok(Some(Stored { index, record }));
+            }
             if let Some(stored) = self.batch.pop_front() {
+                self.index = stored.index + 1;
                 return Ok(Some(stored));
             }
             let Some(file) = self.file else {
@@ -82,30 +96,31 @@ impl<'f> Records<'f> {
                 None => self.file = None,
                 Some((offset, header)) => {
                     self.at = offset + header.len();
-                    if header.first_index >= self.index {
+                    if (self.index..=self.limit).contains(&header.first_index) {
                         let records = file.records_of(offset, &header)?;
-                        self.take_in(header.first_index, header.head.size, &records);
+                        self.missing_to = header.first_index;
+                        self.take_in(header.first_index..header.head.size, &records);
                     }
                 }
             }
         }
     }
 
-    fn take_in(&mut self, first_index: u64, end: u64, records: &[u8]) {
+    fn take_in(&mut self, indices: Range<u64>, records: &[u8]) {
         let mut at = 0;
-        while self.index < end {
-            let index = self.index;
-            let frame = RecordFrame::read(&records[at..]);
-            let record = match frame {
-                Ok(frame) if index >= first_index => {
+        for index in indices {
+            let record = match RecordFrame::read(&records[at..]) {
+                Ok(frame) => {
                     let bytes = &records[at..at + frame.len()];
                     at += frame.len();
                     decode_record(index, bytes).map_err(|error| Damage(error.to_string()))
                 }
-                _ => Err(Damage("it is missing".to_owned())),
+                Err(_) => {
+                    at = records.len();
+                    Err(Damage("it is missing".to_owned()))
+                }
             };
             self.batch.push_back(Stored { index, record });
-            self.index += 1;
         }
     }
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use audittrail_merkle::Hash;
+use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source, Step};
-use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stored};
+use audittrail_store::{CommitError, CommitErrorKind, Page, Query, Stats, StatsQuery, Stored};
 use uuid::Uuid;
 
 use crate::disk::Disk;
@@ -17,6 +17,8 @@ use crate::shared::Shared;
 use crate::start_error::StartError;
 use crate::store::EmbeddedStore;
 use crate::tree::Tree;
+use crate::waiting::WaitedFor;
+use crate::walk::id_of;
 
 /// What the index reads of the log at once.
 const SCAN_BYTES: usize = 4 << 20;
@@ -88,15 +90,67 @@ impl Shared {
         Log::new(&self.segments, &self.tree)
     }
 
+    /// The indices of the entries with these ids. What the index says counts where the entry
+    /// itself says it and is the one in the tree. Of an entry that was damaged or changed nobody
+    /// can say whose id it had, so a claim on it counts only where no sound entry has the id.
+    pub(crate) fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, IndexError> {
+        let claims = self.index.claims(ids)?;
+        let found = ids.iter().zip(claims);
+        found
+            .map(|(id, claims)| self.confirmed(id, &claims))
+            .collect()
+    }
+
+    fn confirmed(&self, id: &Uuid, claims: &[u64]) -> Result<Option<u64>, IndexError> {
+        let mut doubtful = None;
+        for index in claims {
+            let read = self.leaf(*index).and_then(|leaf| {
+                let in_tree = self.log().leaf_hash(*index)?;
+                Ok((leaf, in_tree))
+            });
+            let (leaf, hash) = read.map_err(IndexError::io("the log cannot be read"))?;
+            match leaf.filter(|leaf| leaf_hash(leaf) == hash) {
+                None => doubtful = doubtful.or(Some(*index)),
+                Some(leaf) if id_of(&leaf) == *id => return Ok(Some(*index)),
+                Some(_) => {
+                    let why = format!("it gives entry {index} an id that the entry does not have");
+                    self.index.set_damaged(&why);
+                    return Err(IndexError::Damaged(why));
+                }
+            }
+        }
+        Ok(doubtful)
+    }
+
+    /// The leaf of an entry, if it can be read.
+    fn leaf(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut stored = Vec::with_capacity(1);
+        self.segments.read(index..index + 1, &mut stored)?;
+        Ok(stored
+            .pop()
+            .and_then(|one| one.record.ok())
+            .map(|record| record.leaf))
+    }
+
     pub(crate) fn search(&self, query: &Query) -> Result<Page, IndexError> {
-        let read = |index: u64| {
-            let mut stored = Vec::with_capacity(1);
-            self.segments.read(index..index + 1, &mut stored)?;
-            stored
-                .pop()
-                .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-        };
-        self.index.search(query, &read)
+        self.index.search(query, &|index| self.read_one(index))
+    }
+
+    pub(crate) fn stats(
+        &self,
+        query: &StatsQuery,
+        waited_for: &WaitedFor,
+    ) -> Result<Stats, IndexError> {
+        let read = |index| self.read_one(index);
+        self.index.stats(query, &read, &|| waited_for.still())
+    }
+
+    fn read_one(&self, index: u64) -> io::Result<Stored> {
+        let mut stored = Vec::with_capacity(1);
+        self.segments.read(index..index + 1, &mut stored)?;
+        stored
+            .pop()
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Before a batch: what waits in memory is bounded, so under sustained load the log goes

@@ -1,14 +1,14 @@
 //! The embedded store: segments, tree and checkpoint in one directory.
 //!
 //! The log is the database. `tree/`, `locations/` and `index/` are derived from it and can be
-//! deleted;
-//! `checkpoint` and `keys/` cannot.
+//! deleted; `checkpoint` and `keys/` cannot.
 
 mod appended;
 mod data_directory;
 pub mod disk;
 mod format;
 mod fsck;
+mod fsck_ids;
 mod fsck_index;
 mod indexed;
 mod layout;
@@ -22,10 +22,12 @@ mod start_error;
 mod store;
 mod tail;
 mod tree;
+mod waiting;
 mod walk;
 mod writer;
 
 pub use data_directory::{DataDirectory, read_key, write_key};
+pub use format::append_batch;
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
 pub use offload::{Inline, Offload};
 pub use shared::Options;

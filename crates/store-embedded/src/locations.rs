@@ -4,6 +4,10 @@
 //! A row is 32 bytes: id (16), offset in the segment (8), length (4), checksum (4) over
 //! these and the record's index. Length 0 says that the log does not tell where the record
 //! is, because a header before it is damaged.
+//!
+//! A wrong place is seen as soon as the record is read, since its checksum is over its index too.
+//! The id counts only for a record that itself cannot be read, and there only as long as no
+//! other entry has the id.
 
 use std::io;
 use std::ops::Range;
@@ -11,7 +15,7 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use crate::appended::Appended;
-use crate::disk::{Disk, SyncPoint};
+use crate::disk::{Disk, Mode, SyncPoint};
 use crate::layout::Layout;
 
 pub(crate) const ROW_LEN: usize = 32;
@@ -79,9 +83,10 @@ impl Locations {
         layout: &Layout,
         first_index: u64,
         end: u64,
+        mode: Mode,
     ) -> io::Result<Self> {
         let path = layout.segment_locations(first_index);
-        let rows = Appended::open(disk, path, end.saturating_sub(first_index))?;
+        let rows = Appended::open(disk, path, end.saturating_sub(first_index), mode)?;
         Ok(Self { first_index, rows })
     }
 

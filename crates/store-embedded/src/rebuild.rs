@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use audittrail_merkle::{Edge, TreeHead, leaf_hash};
+use audittrail_merkle::{Edge, TreeHead};
 use audittrail_store::Node;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Mode};
 use crate::layout::Layout;
 use crate::locations::Locations;
 use crate::segments::Segments;
@@ -14,7 +14,8 @@ use crate::tree::Tree;
 use crate::walk::SegmentFile;
 
 const ROWS_AT_ONCE: u64 = 65_536;
-const SCAN_BYTES: usize = 4 << 20;
+/// Leaves are few hundred bytes, and never over 64 KiB.
+const LEAVES_AT_ONCE: u64 = 4_096;
 
 /// Looks at the locations of all records below `size`. Those of a segment in which any row is
 /// missing or damaged are made anew; the number of such segments.
@@ -34,7 +35,8 @@ pub(crate) fn check_locations(
             continue;
         }
         let failed = || StartError::io(format!("the locations of {} cannot be used", file.name));
-        let locations = Locations::open(&**disk, layout, file.first_index, end).map_err(failed())?;
+        let locations = Locations::open(&**disk, layout, file.first_index, end, Mode::Write)
+            .map_err(failed())?;
         if !are_sound(&locations, file.first_index, end) {
             rebuilt += 1;
             let rows = file.locations(end).map_err(failed())?;
@@ -73,26 +75,24 @@ pub(crate) fn rebuild_tree(
     tree.truncate(0);
     let mut edge = Edge::new();
     while edge.size() < head.size {
-        let stored = segments
-            .scan(edge.size()..head.size, SCAN_BYTES)
+        let end = head.size.min(edge.size() + LEAVES_AT_ONCE);
+        let read = segments
+            .leaf_hashes(edge.size()..end)
             .map_err(StartError::io(
                 "the log cannot be read to make the tree anew",
             ))?;
-        let mut leaves = Vec::with_capacity(stored.len());
+        let mut leaves = Vec::with_capacity(read.len());
         let mut nodes = Vec::new();
-        for one in stored {
-            let record = one.record.map_err(|damage| {
+        for (_, leaf) in read {
+            let leaf = leaf.map_err(|damage| {
                 StartError::Refused(format!(
-                    "the tree is lost and cannot be made anew, because an entry is damaged: \
-                     {damage}. Put log/ or tree/ back from a copy"
+                    "tree/ is missing or damaged and cannot be made anew, because an entry cannot \
+                     be read: {damage}. So nothing shows which entries are the signed ones. Put \
+                     tree/ back from a copy, and the server starts and shows the entry as damaged; \
+                     or put log/ back"
                 ))
             })?;
-            let leaf = leaf_hash(&record.leaf);
-            edge.push_with(leaf, |level, index, hash| {
-                if level > 0 && level % 8 == 0 {
-                    nodes.push(Node { level, index, hash });
-                }
-            });
+            Node::push_leaf(&mut edge, leaf, &mut nodes);
             leaves.push(leaf);
         }
         tree.push(leaves, &nodes);
@@ -103,8 +103,10 @@ pub(crate) fn rebuild_tree(
         return Ok(edge);
     }
     Err(StartError::Refused(format!(
-        "the log's first {} entries do not give the root that their checkpoint signs: entries \
-         were changed. `audittrail fsck` says what it can; put log/ back from a copy",
+        "tree/ is missing or damaged, and the log's first {} entries do not give the root that \
+         their checkpoint signs: an entry was changed, and nothing here shows which. Put tree/ back \
+         from a copy, and the server starts and shows the entry as failed; or put log/ back. \
+         `audittrail fsck` names what else it can see",
         head.size
     )))
 }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_store::{Damage, Stored};
 use lru::LruCache;
 
 use crate::disk::{Disk, DiskFile, Mode};
-use crate::format::decode_record;
+use crate::format::{FrameError, RecordFrame, decode_record};
 use crate::layout::Layout;
 use crate::locations::{Location, Locations};
 
@@ -18,6 +19,10 @@ use crate::locations::{Location, Locations};
 const OPEN_SEGMENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// The most bytes between two records that are read together.
 const READ_BYTES: u64 = 1 << 20;
+
+/// What was read, by index.
+type Read<T> = Vec<(u64, Result<T, Damage>)>;
+type Decode<'d, T> = &'d dyn Fn(u64, &[u8]) -> Result<T, FrameError>;
 
 /// One segment, open.
 pub(crate) struct Segment {
@@ -40,7 +45,7 @@ impl Segment {
         Ok(Self {
             first_index,
             log: disk.open(&path, mode)?,
-            locations: Locations::open(disk, layout, first_index, end)?,
+            locations: Locations::open(disk, layout, first_index, end, mode)?,
             path,
         })
     }
@@ -54,18 +59,21 @@ impl Segment {
         Damage(format!("log/{name} at offset {offset}: {what}"))
     }
 
-    /// Reads records of this segment; what cannot be read is a [`Damage`].
-    pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
+    /// Reads records of this segment as `decode` does, which is given index and bytes of each;
+    /// what cannot be read is a [`Damage`].
+    fn read<T>(
+        &self,
+        range: Range<u64>,
+        decode: Decode<'_, T>,
+        into: &mut Read<T>,
+    ) -> io::Result<()> {
         let locations = self.locations.read(range.clone())?;
         let mut rows = range.zip(locations).peekable();
         let mut buffer = Vec::new();
         while let Some((index, location)) = rows.next() {
             let Some(location) = location.filter(Location::is_known) else {
                 let damage = self.damage(0, &"the record's place is not known");
-                into.push(Stored {
-                    index,
-                    record: Err(damage),
-                });
+                into.push((index, Err(damage)));
                 continue;
             };
             // Neighbours are read together as long as their places make sense.
@@ -82,17 +90,18 @@ impl Segment {
                 end = row_end;
                 rows.next();
             }
-            self.read_together(&together, end, &mut buffer, into);
+            self.read_together(&together, end, decode, &mut buffer, into);
         }
         Ok(())
     }
 
-    fn read_together(
+    fn read_together<T>(
         &self,
         records: &[(u64, Location)],
         end: u64,
+        decode: Decode<'_, T>,
         buffer: &mut Vec<u8>,
-        into: &mut Vec<Stored>,
+        into: &mut Read<T>,
     ) {
         let start = records[0].1.offset;
         let whole = self.log.len().is_ok_and(|len| end <= len);
@@ -100,7 +109,7 @@ impl Segment {
             // One of them lies beyond the file: each for itself, so that the others are read.
             for record in records {
                 let end = record.1.offset.saturating_add(u64::from(record.1.len));
-                self.read_together(std::slice::from_ref(record), end, buffer, into);
+                self.read_together(std::slice::from_ref(record), end, decode, buffer, into);
             }
             return;
         }
@@ -119,13 +128,10 @@ impl Segment {
                 Ok(()) => {
                     let from = (location.offset - start) as usize;
                     let bytes = &buffer[from..from + location.len as usize];
-                    decode_record(*index, bytes).map_err(|e| self.damage(location.offset, &e))
+                    decode(*index, bytes).map_err(|e| self.damage(location.offset, &e))
                 }
             };
-            into.push(Stored {
-                index: *index,
-                record,
-            });
+            into.push((*index, record));
         }
     }
 }
@@ -201,16 +207,32 @@ impl Segments {
         Ok((segment, end))
     }
 
-    /// Reads consecutive records, all below the head.
-    pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
+    fn read_with<T>(&self, range: Range<u64>, decode: Decode<'_, T>) -> io::Result<Read<T>> {
+        let mut read = Vec::new();
         let mut next = range.start;
         while next < range.end {
             let (segment, end) = self.holding(next)?;
             let end = end.min(range.end);
-            segment.read(next..end, into)?;
+            segment.read(next..end, decode, &mut read)?;
             next = end;
         }
+        Ok(read)
+    }
+
+    /// Reads consecutive records, all below the head.
+    pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
+        let read = self.read_with(range, &decode_record)?;
+        let stored = |(index, record)| Stored { index, record };
+        into.extend(read.into_iter().map(stored));
         Ok(())
+    }
+
+    /// The hashes of consecutive leaves as they stand in the log, whatever their checksums say:
+    /// for who has a root that they have to give.
+    pub(crate) fn leaf_hashes(&self, range: Range<u64>) -> io::Result<Read<Hash>> {
+        self.read_with(range, &|_, bytes| {
+            RecordFrame::read(bytes).map(|frame| leaf_hash(frame.leaf(bytes)))
+        })
     }
 
     /// Consecutive records from `range.start`, up to about `max_bytes` of them.

@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) checkpoint: RwLock<Option<KeptCheckpoint>>,
     pub(crate) writer: Mutex<Writer>,
     /// Held as long as the store is.
-    pub(crate) _directory: DataDirectory,
+    pub(crate) directory: DataDirectory,
 }
 
 /// What only the one who commits needs.

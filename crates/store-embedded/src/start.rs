@@ -92,7 +92,7 @@ pub(crate) fn start(
     report.locations_rebuilt = check_locations(disk, layout, &files, kept_head.size)?;
     let closed = files.iter().map(|file| file.first_index).collect();
     let segments = Segments::new(Arc::clone(disk), layout.clone(), closed);
-    let tree = Tree::open(&**disk, layout, kept_head.size)
+    let tree = Tree::open(&**disk, layout, kept_head.size, Mode::Write)
         .map_err(StartError::io("the tree cannot be opened"))?;
     let stored = tree
         .edge(kept_head.size)
@@ -146,7 +146,10 @@ pub(crate) fn read_checkpoint(
     identity: &Identity,
 ) -> Result<Option<KeptCheckpoint>, StartError> {
     let path = layout.checkpoint();
-    let note = read_file(disk, &path).map_err(StartError::io("the checkpoint cannot be read"))?;
+    let note = read_file(disk, &path).map_err(StartError::io(format!(
+        "the checkpoint {} cannot be read",
+        path.display()
+    )))?;
     let Some(note) = note else { return Ok(None) };
     let refused = |why: &dyn std::fmt::Display| {
         StartError::Refused(format!(
@@ -292,7 +295,8 @@ fn boundary(
         return Ok(Some(SEGMENT_HEADER_LEN as u64));
     }
     let look = || -> io::Result<Option<u64>> {
-        let locations = Locations::open(disk, layout, segment.first_index, size)?;
+        let first_index = segment.first_index;
+        let locations = Locations::open(disk, layout, first_index, size, Mode::Read)?;
         let row = locations
             .read(size - 1..size)
             .ok()

@@ -9,7 +9,8 @@ use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_search_index::IndexError;
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, StoreErrorKind, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError,
+    StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
@@ -20,6 +21,8 @@ use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};
 use crate::start::{Identity, StartReport, start};
 use crate::start_error::StartError;
+use crate::tree::Tree;
+use crate::waiting::Waiting;
 
 /// A log in one directory of one machine.
 ///
@@ -74,7 +77,7 @@ impl EmbeddedStore {
             head: RwLock::new(head),
             checkpoint: RwLock::new(started.checkpoint),
             writer: Mutex::new(writer),
-            _directory: directory,
+            directory,
         };
         Ok((
             Self {
@@ -101,6 +104,7 @@ impl EmbeddedStore {
 fn index_error(what: &'static str, error: IndexError) -> StoreError {
     match error {
         IndexError::Building { .. } => StoreError::new(StoreErrorKind::Building, error.to_string()),
+        IndexError::Refused(error) => error,
         error => StoreError::caused(StoreErrorKind::Unavailable, what, error),
     }
 }
@@ -137,7 +141,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
-        let found = self.shared.index.find(ids);
+        let found = self.shared.find(ids);
         found.map_err(|error| index_error("ids cannot be looked up", error))
     }
 
@@ -150,19 +154,25 @@ impl Store for EmbeddedStore {
         }
         let indices = indices.to_vec();
         self.read("records cannot be read", move |shared| {
-            let mut stored = Vec::with_capacity(indices.len());
-            let mut rest = indices.as_slice();
-            while let Some((first, _)) = rest.split_first() {
-                let run = (*first..)
-                    .zip(rest)
-                    .take_while(|(want, have)| want == *have)
-                    .count();
-                shared
-                    .segments
-                    .read(*first..*first + run as u64, &mut stored)?;
-                rest = &rest[run..];
+            // A page that goes backwards has neighbours, too.
+            let mut sorted = indices.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let mut stored = Vec::with_capacity(sorted.len());
+            for run in sorted.chunk_by(|one, next| one + 1 == *next) {
+                let (first, len) = (run[0], run.len() as u64);
+                shared.segments.read(first..first + len, &mut stored)?;
             }
-            Ok(stored)
+            if sorted == indices {
+                return Ok(stored);
+            }
+            let place = |index: &u64| sorted.binary_search(index).ok();
+            let asked = indices.iter().filter_map(place);
+            if sorted.len() < indices.len() {
+                return Ok(asked.map(|at| stored[at].clone()).collect());
+            }
+            let mut stored: Vec<Option<Stored>> = stored.into_iter().map(Some).collect();
+            Ok(asked.filter_map(|at| stored[at].take()).collect())
         })
         .await
     }
@@ -190,7 +200,24 @@ impl Store for EmbeddedStore {
         page.map_err(|error| index_error(what, error))
     }
 
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let query = query.clone();
+        let what = "statistics cannot be made";
+        let (asked, waited_for) = Waiting::new();
+        let stats = self
+            .read(what, move |shared| Ok(shared.stats(&query, &waited_for)))
+            .await?;
+        drop(asked);
+        stats.map_err(|error| index_error(what, error))
+    }
+
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let size = self.shared.head().size;
+        if !Tree::has(size, level, &range) {
+            return Err(invalid(format!(
+                "a tree of {size} leaves does not have all of {range:?} at level {level}"
+            )));
+        }
         self.read("the tree cannot be read", move |shared| {
             shared.tree.hashes(level, range)
         })
@@ -198,9 +225,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        match &self.shared.writer().broken {
-            None => Ok(()),
-            Some(why) => Err(StoreError::new(StoreErrorKind::Fatal, why.clone())),
-        }
+        let writer = self.shared.writer();
+        let state = match &writer.broken {
+            Some(why) => Err(why.clone()),
+            None => self.shared.in_place(&writer),
+        };
+        state.map_err(|why| StoreError::new(StoreErrorKind::Fatal, why))
     }
 }

@@ -155,11 +155,7 @@ impl Tail<'_> {
         for frame in frames {
             let leaf = frame.leaf(&records[at..]);
             let hash = leaf_hash(leaf);
-            self.edge.push_with(hash, |level, index, hash| {
-                if level > 0 && level % 8 == 0 {
-                    nodes.push(Node { level, index, hash });
-                }
-            });
+            Node::push_leaf(self.edge, hash, &mut nodes);
             leaves.push(hash);
             locations.push(Location {
                 id: id_of(leaf),

@@ -8,7 +8,7 @@ use audittrail_merkle::{Edge, Hash, TILE_WIDTH, TileId, edge_from_tiles, right_e
 use audittrail_store::Node;
 
 use crate::appended::Appended;
-use crate::disk::{Disk, SyncPoint};
+use crate::disk::{Disk, Mode, SyncPoint};
 use crate::layout::Layout;
 
 const HASH_LEN: usize = 32;
@@ -22,11 +22,16 @@ pub(crate) struct Tree {
 impl Tree {
     /// The hashes of a tree of that size. Files that are missing or short are seen when the
     /// edge is read.
-    pub(crate) fn open(disk: &dyn Disk, layout: &Layout, size: u64) -> io::Result<Self> {
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        layout: &Layout,
+        size: u64,
+        mode: Mode,
+    ) -> io::Result<Self> {
         let levels = (0..LEVELS)
             .map(|level| {
                 let path = layout.tree_level(8 * level);
-                Appended::open(disk, path, nodes_at(size, level))
+                Appended::open(disk, path, nodes_at(size, level), mode)
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { levels })
@@ -46,6 +51,14 @@ impl Tree {
             })
             .collect::<Option<std::collections::HashMap<_, _>>>()?;
         edge_from_tiles(size, &tiles).ok()
+    }
+
+    /// Whether these are complete nodes of a tree of `size` leaves, at a level that tiles hold.
+    pub(crate) fn has(size: u64, level: u8, range: &Range<u64>) -> bool {
+        level.is_multiple_of(8)
+            && level / 8 < LEVELS
+            && range.start <= range.end
+            && range.end <= nodes_at(size, level / 8)
     }
 
     /// Whether every hash of a tree of that size is there.

@@ -58,6 +58,8 @@ impl Shared {
             return Err(CommitError::new(CommitErrorKind::Refused, message));
         }
         self.make_room_in_index()?;
+        self.check_in_place(&mut writer)
+            .map_err(|why| CommitError::new(CommitErrorKind::Fatal, why))?;
         let mut buffer = std::mem::take(&mut writer.buffer);
         buffer.clear();
         let lengths = encode_batch(&head, new, &batch.entries, &mut buffer)
@@ -103,7 +105,42 @@ impl Shared {
         }
         // A crash from here on leaves a durable batch.
         writer.end = offset + bytes.len() as u64;
+        // Where it lies is where a start looks: who took the directory meanwhile has read it
+        // with this batch.
+        self.check_in_place(writer)
+            .map_err(|why| CommitError::new(CommitErrorKind::Fatal, why))?;
         Ok(offset)
+    }
+
+    /// The directory still is this process's, and its files are those that a start would find.
+    /// Otherwise nothing more is written, and nothing acknowledged.
+    fn check_in_place(&self, writer: &mut Writer) -> Result<(), String> {
+        if let Err(why) = self.in_place(writer) {
+            writer.broken = Some(why.clone());
+            return Err(why);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn in_place(&self, writer: &Writer) -> Result<(), String> {
+        let active = writer.active.as_ref();
+        let segment = active.map_or(Ok(true), |active| active.log.is_at(&active.path));
+        let lock = self.directory.is_in_place();
+        let (lock, segment) = lock
+            .and_then(|lock| Ok((lock, segment?)))
+            .map_err(|error| format!("the data directory cannot be looked at: {error}"))?;
+        let gone = match (lock, segment) {
+            (true, true) => return Ok(()),
+            (false, true) => "its file LOCK",
+            (true, false) => "the newest file in its log/",
+            (false, false) => "its files LOCK and the newest in log/",
+        };
+        Err(format!(
+            "{gone} in {} was moved, removed or replaced under the running server, so that another \
+             may be writing there, or a start would not find what is written. This server stops; \
+             see that no other runs, check the directory with `audittrail fsck`, and start again",
+            self.layout.root().display()
+        ))
     }
 
     /// What was refused must not come back after a power cut, so the cut is synced too.
@@ -136,7 +173,8 @@ impl Shared {
             .map_err(|e| refused(WHAT, e))?;
         file.write_at(&header.encode(), 0)
             .map_err(|error| refused(WHAT, error))?;
-        let locations = Locations::open(&*self.disk, &self.layout, head.size, head.size);
+        let (first, end) = (head.size, head.size);
+        let locations = Locations::open(&*self.disk, &self.layout, first, end, Mode::Write);
         let locations = locations.map_err(|error| refused(WHAT, error))?;
         // A crash up to here leaves a temporary file that the next start removes.
         file.sync_data(SyncPoint::SegmentHeader)
@@ -227,6 +265,16 @@ impl Shared {
         Ok(())
     }
 
+    /// The head that the log had at a size; none where the tree's files do not tell.
+    fn head_at(&self, writer: &Writer, size: u64) -> Option<TreeHead> {
+        if size == writer.edge.size() {
+            return Some(writer.edge.head());
+        }
+        let earlier = size < writer.edge.size();
+        let edge = earlier.then(|| self.tree.edge(size)).flatten()?;
+        Some(edge.head())
+    }
+
     pub(crate) fn keep_checkpoint(&self, new: &KeptCheckpoint) -> Result<(), StoreError> {
         let mut writer = self.writer();
         if let Some(why) = &writer.broken {
@@ -235,10 +283,12 @@ impl Shared {
         let kept = self.kept_checkpoint();
         let size = new.head.size;
         let older = kept.as_ref().is_some_and(|kept| kept.head.size > size);
-        if older || size > writer.edge.size() {
+        if older || self.head_at(&writer, size) != Some(new.head) {
             let message = format!("a checkpoint of size {size} is not the log's next");
             return Err(StoreError::new(StoreErrorKind::Invalid, message));
         }
+        let fatal = |why| StoreError::new(StoreErrorKind::Fatal, why);
+        self.check_in_place(&mut writer).map_err(fatal)?;
         // A crash up to here leaves the last checkpoint and a log that reaches beyond it,
         // which a start checks batch by batch.
         self.flush_derived().map_err(|error| {
@@ -258,6 +308,7 @@ impl Shared {
                 return Err(StoreError::caused(StoreErrorKind::Unavailable, what, error));
             }
         }
+        self.check_in_place(&mut writer).map_err(fatal)?;
         self.segments.settle();
         self.set_checkpoint(new.clone());
         Ok(())

@@ -8,7 +8,9 @@ use audittrail_merkle::{Edge, Hash, TreeHead};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, Stored};
+use crate::{
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError, Stored,
+};
 
 /// Wraps a store through which this process commits.
 pub struct Announcing {
@@ -79,6 +81,10 @@ impl Store for Announcing {
 
     async fn search(&self, query: &Query) -> Result<Page, StoreError> {
         self.store.search(query).await
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        self.store.stats(query).await
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

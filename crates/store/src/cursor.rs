@@ -4,15 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Access, Direction, Filter, Key, Order};
+use crate::{Access, Count, CountMode, Direction, Filter, Key, Order};
 
 /// The place beside which the next or the previous page lies.
 ///
 /// It holds nothing secret and gives no rights: access is checked with each request.
 ///
-/// As text it is base64url without padding of 35 bytes: version 1, order, direction, the
-/// first 8 bytes of a SHA-256 over filter and access, then timestamp, index and size,
-/// each 8 bytes big-endian.
+/// As text it is base64url without padding of 43 bytes: version 2, order, direction, the
+/// first 8 bytes of a SHA-256 over filter and access, then timestamp, index, size and count,
+/// each 8 bytes big-endian. The count is twice the number, plus 1 if it is exact; with all bits
+/// set there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The order of the pages.
@@ -25,6 +26,9 @@ pub struct Cursor {
     pub size: u64,
     /// What the pages were filtered by.
     pub fingerprint: [u8; 8],
+    /// How many entries match, as the first page found. All pages show the log as it was then,
+    /// so none of them counts again. A client that forges it deceives itself.
+    pub count: Option<Count>,
 }
 
 /// A cursor that cannot be used.
@@ -43,8 +47,9 @@ pub enum CursorError {
     Ahead,
 }
 
-const LENGTH: usize = 35;
-const VERSION: u8 = 1;
+const LENGTH: usize = 43;
+const VERSION: u8 = 2;
+const NO_COUNT: u64 = u64::MAX;
 const ORDERS: [Order; 4] = [
     Order::NewestFirst,
     Order::OldestFirst,
@@ -67,6 +72,20 @@ impl Cursor {
         fingerprint
     }
 
+    /// What the cursor answers of what a request asks about the number of matches; `None` if
+    /// they have to be counted.
+    pub fn counted(&self, asked: CountMode) -> Option<Count> {
+        let count = self.count?;
+        match asked {
+            CountMode::None => None,
+            CountMode::Exact => count.exact.then_some(count),
+            CountMode::Limited => Some(Count {
+                value: count.value.min(Count::LIMIT),
+                exact: count.exact && count.value <= Count::LIMIT,
+            }),
+        }
+    }
+
     /// The cursor as text.
     pub fn encode(&self) -> String {
         let order = ORDERS
@@ -83,6 +102,10 @@ impl Cursor {
         bytes.extend(self.key.timestamp.to_be_bytes());
         bytes.extend(self.key.index.to_be_bytes());
         bytes.extend(self.size.to_be_bytes());
+        let count = self
+            .count
+            .map_or(NO_COUNT, |count| count.value << 1 | u64::from(count.exact));
+        bytes.extend(count.to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -125,6 +148,13 @@ impl Cursor {
                 index: u64::from_be_bytes(word(19)),
             },
             size: u64::from_be_bytes(word(27)),
+            count: match u64::from_be_bytes(word(35)) {
+                NO_COUNT => None,
+                count => Some(Count {
+                    value: count >> 1,
+                    exact: count & 1 == 1,
+                }),
+            },
         };
         if cursor.fingerprint != fingerprint || order.is_some_and(|order| order != cursor.order) {
             return Err(CursorError::OtherQuery);

@@ -7,7 +7,7 @@ use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use uuid::Uuid;
 
-use crate::{CommitError, Page, Query, StoreError};
+use crate::{CommitError, Page, Query, Stats, StatsQuery, StoreError};
 
 /// One record with its place, as a batch carries it.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,17 @@ pub struct Node {
     pub index: u64,
     /// The node's hash.
     pub hash: Hash,
+}
+
+impl Node {
+    /// Appends a leaf to a tree, and the nodes above it that it completes to `nodes`.
+    pub fn push_leaf(edge: &mut Edge, leaf: Hash, nodes: &mut Vec<Self>) {
+        edge.push_with(leaf, |level, index, hash| {
+            if level > 0 && level % 8 == 0 {
+                nodes.push(Self { level, index, hash });
+            }
+        });
+    }
 }
 
 /// What one commit adds to the log: consecutive entries, never none.
@@ -100,7 +111,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps a signed checkpoint of a committed head. On `Ok` it is durable, and so is
     /// everything derived that a start needs to confirm it. It replaces an earlier one; one
-    /// smaller than that, or of more than is committed, is `Invalid`.
+    /// smaller than that, of more than is committed, or with a root that the log did not have at
+    /// that size, is `Invalid`.
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError>;
 
     /// The committed head. What this process committed is in it at once.
@@ -125,8 +137,15 @@ pub trait Store: Send + Sync + 'static {
     /// One page of the entries that a query selects.
     async fn search(&self, query: &Query) -> Result<Page, StoreError>;
 
+    /// Counts the entries that a query selects, exactly, as [`crate::Tally`] does when it is
+    /// offered every entry of the log. `Invalid` if, and only if, they lie in more intervals than
+    /// the query allows. Memory is bounded whatever the log holds. Dropping the future ends the
+    /// work soon, also that on other threads.
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError>;
+
     /// Hashes of the tree at a level that tiles hold (0, 8, 16, …), by their position in it.
-    /// Every complete node below the committed head is there, or the answer is an error.
+    /// Every complete node below the committed head is there, or the answer is an error; any
+    /// other position or level is `Invalid`.
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError>;
 
     /// Whether a write could be taken now; if not, why.

@@ -11,7 +11,10 @@ use audittrail_merkle::{
 };
 use lru::LruCache;
 
+use self::mend::Way;
 use crate::{Store, StoreError, Stored};
+
+mod mend;
 
 /// 1,024 tiles of 8 KiB: the leaf hashes of a quarter of a million entries.
 const CACHED_TILES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
@@ -54,6 +57,8 @@ pub struct Reader {
     keys: KeyRing,
     origin: String,
     tiles: Mutex<LruCache<(u8, u64), Tile>>,
+    /// Full tiles that nothing gives the root of: what lies below is not read again each time.
+    hopeless: Mutex<LruCache<(u8, u64), ()>>,
     right_edges: Mutex<LruCache<(u64, Hash), Arc<PartialTiles>>>,
     failed: Mutex<Arc<BTreeMap<u64, String>>>,
 }
@@ -66,6 +71,7 @@ impl Reader {
             keys,
             origin,
             tiles: Mutex::new(LruCache::new(CACHED_TILES)),
+            hopeless: Mutex::new(LruCache::new(CACHED_TILES)),
             right_edges: Mutex::new(LruCache::new(CACHED_EDGES)),
             failed: Mutex::default(),
         }
@@ -202,45 +208,22 @@ impl Reader {
         if tile_root(&kept) == Some(root) {
             return Ok(Some(kept.into()));
         }
-        let computed = self.recompute(level, range).await?;
-        let sound = tile_root(&computed) == Some(root);
-        if sound {
-            tracing::warn!(
-                level,
-                tile = at,
-                "a damaged tile was recomputed from the log"
-            );
+        if lock(&self.hopeless).get(&(level, at)).is_some() {
+            return Ok(None);
         }
-        Ok(sound.then(|| computed.into()))
-    }
-
-    /// Hashes of one level from what lies below: the log, or the level below it.
-    async fn recompute(
-        &self,
-        level: u8,
-        range: std::ops::Range<u64>,
-    ) -> Result<Vec<Hash>, StoreError> {
-        let mut hashes = Vec::new();
-        if level > 0 {
-            for at in range {
-                let below = at * TILE_WIDTH..(at + 1) * TILE_WIDTH;
-                let below = self.store.hashes(8 * (level - 1), below).await?;
-                hashes.extend(tile_root(&below));
-            }
-            return Ok(hashes);
-        }
-        let mut next = range.start;
-        while next < range.end {
-            for stored in self.store.scan(next..range.end, 1 << 20).await? {
-                next = stored.index + 1;
-                // What cannot be read gets a hash that no leaf has.
-                let hash = stored
-                    .record
-                    .map_or(Hash([0; 32]), |record| leaf_hash(&record.leaf));
-                hashes.push(hash);
+        for way in Way::of_full_tile(level) {
+            let made = mend::hashes(&*self.store, *way, level, range.clone()).await?;
+            if tile_root(&made) == Some(root) {
+                tracing::warn!(
+                    level,
+                    tile = at,
+                    "a damaged tile was recomputed from the log"
+                );
+                return Ok(Some(made.into()));
             }
         }
-        Ok(hashes)
+        lock(&self.hopeless).put((level, at), ());
+        Ok(None)
     }
 
     /// A partial tile of the tree of that head; partial tiles prove each other.
@@ -278,24 +261,44 @@ impl Reader {
         })
     }
 
+    /// The partial tiles that give the head's root: each as it is kept, else as it is made anew.
     async fn prove_right_edge(&self, head: &TreeHead) -> Result<Option<PartialTiles>, StoreError> {
-        let mut tiles = HashMap::new();
+        let mut choices = Vec::new();
         for id in right_edge_tiles(head.size) {
-            tiles.insert(id, self.store.hashes(8 * id.level, hashes_of(id)).await?);
+            let kept = self.store.hashes(8 * id.level, hashes_of(id)).await?;
+            choices.push((id, vec![kept]));
         }
-        if gives_root(head, &tiles) {
-            return Ok(Some(tiles));
+        let mut proven = right_edge_of(head, &choices);
+        for way in Way::OF_RIGHT_EDGE {
+            if proven.is_some() {
+                break;
+            }
+            for (id, choices) in &mut choices {
+                let made = mend::hashes(&*self.store, *way, id.level, hashes_of(*id)).await?;
+                if !choices.contains(&made) {
+                    choices.push(made);
+                }
+            }
+            proven = right_edge_of(head, &choices);
         }
-        let mut recomputed = HashMap::new();
-        for id in right_edge_tiles(head.size) {
-            recomputed.insert(id, self.recompute(id.level, hashes_of(id)).await?);
-        }
-        Ok(gives_root(head, &recomputed).then_some(recomputed))
+        Ok(proven)
     }
 }
 
-fn gives_root(head: &TreeHead, tiles: &PartialTiles) -> bool {
-    edge_from_tiles(head.size, tiles).is_ok_and(|edge| edge.head() == *head)
+/// One of the choices for each tile so that together they give the head's root. There are eight
+/// levels and three choices at the most, and nearly always one.
+fn right_edge_of(head: &TreeHead, choices: &[(TileId, Vec<Vec<Hash>>)]) -> Option<PartialTiles> {
+    let combinations: usize = choices.iter().map(|(_, of_tile)| of_tile.len()).product();
+    (0..combinations).find_map(|mut number| {
+        let tiles = choices.iter().map(|(id, of_tile)| {
+            let choice = number % of_tile.len();
+            number /= of_tile.len();
+            (*id, of_tile[choice].clone())
+        });
+        let tiles: PartialTiles = tiles.collect();
+        let edge = edge_from_tiles(head.size, &tiles).ok()?;
+        (edge.head() == *head).then_some(tiles)
+    })
 }
 
 fn hashes_of(id: TileId) -> std::ops::Range<u64> {

@@ -1,6 +1,6 @@
 //! Query parameters and headers of requests, for the document.
 
-use audittrail_store::{Filter, Member};
+use audittrail_store::{Facet, Filter, Interval, Member};
 use serde_json::json;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
@@ -21,6 +21,8 @@ pub(crate) struct Filters;
 pub(crate) struct Paging;
 /// What the export takes beside filters.
 pub(crate) struct Exporting;
+/// What statistics take beside filters.
+pub(crate) struct Counting;
 /// Where a stream goes on.
 pub(crate) struct Resuming;
 /// What goes with entries that are sent.
@@ -185,12 +187,55 @@ impl IntoParams for Paging {
 
 impl IntoParams for Exporting {
     fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
-        let formats = crate::export::FORMATS.map(crate::export::Format::name);
-        vec![query(
-            "format",
-            words(&formats).default(Some(json!(formats[0]))),
-            "The form of the answer.",
-        )]
+        let mut formats = crate::export::FORMATS
+            .map(crate::export::Format::name)
+            .to_vec();
+        formats.push(crate::export_evidence::NAME);
+        vec![
+            query(
+                "format",
+                words(&formats).default(Some(json!(formats[0]))),
+                "The form of the answer. `evidence`: entries with proofs under a signed \
+                 checkpoint, which `audittrail verify` checks offline.",
+            ),
+            query(
+                "withhold",
+                words(&["sealed"]),
+                "With `format=evidence` alone: leaves out who, what was acted on, from where and \
+                 the details. What is left is proven all the same.",
+            ),
+        ]
+    }
+}
+
+impl IntoParams for Counting {
+    fn into_params(_: impl Fn() -> Provider) -> Vec<Parameter> {
+        let facets = Facet::ALL.map(Facet::as_str).join("|");
+        let by = string().pattern(Some(format!("^({facets})(,({facets}))*$")));
+        // No defaults here: tools send them, and each of these goes with another.
+        let zone = text().format(Some(SchemaFormat::Custom("time-zone".to_owned())));
+        let top = number(1, crate::stats::MOST_TOP as i64);
+        let given = format!(
+            "How many values of each member are given, the most frequent ones; {} by default. With \
+             `by`.",
+            crate::stats::TOP
+        );
+        vec![
+            query(
+                "interval",
+                words(&Interval::ALL.map(Interval::as_str)),
+                "Counts `timestamp` by intervals of the calendar; weeks begin on Monday. Those \
+                 with entries are given, 10,000 at most.",
+            ),
+            query(
+                "time_zone",
+                zone,
+                "Whose calendar it is: a name of the tz database, like `Europe/Berlin`; `UTC` by \
+                 default. With `interval`.",
+            ),
+            query("by", by, "Counts values of these members: comma-separated."),
+            query("top", top, given),
+        ]
     }
 }
 

@@ -60,7 +60,8 @@ pub(crate) struct NewEntry {
     /// `action`, `outcome`, `tenant`, `timestamp` and `id` take at most 256 KiB.
     #[schema(schema_with = details)]
     details: Option<()>,
-    /// Sent again with the same content, the entry is stored once. By default a new UUIDv7.
+    /// Sent again with the same content, the entry is stored once. By default a new UUIDv7; never
+    /// the nil UUID.
     #[schema(format = "uuid")]
     id: Option<String>,
 }
@@ -226,6 +227,90 @@ pub(crate) struct Consistency {
     /// RFC 6962, section 2.1.2; base64.
     #[schema(max_items = 64)]
     proof: Vec<String>,
+}
+
+/// How many entries there are under the filter, and what they say.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stats {
+    /// How many entries the log had; all numbers are of these.
+    tree_size: u64,
+    /// How many entries there are under the filter.
+    count: u64,
+    /// How many of these are known to have failed verification. They are in no bucket and under no
+    /// value, and not missing either.
+    failed: u64,
+    /// How many entries of the whole log are known to have failed verification.
+    failed_entries: u64,
+    /// As asked for; with `interval`, like `time_zone` and `buckets`.
+    #[schema(
+        required = false,
+        pattern = "^(minute|hour|day|week|month|quarter|year)$"
+    )]
+    interval: String,
+    /// The time zone's name.
+    #[schema(required = false)]
+    time_zone: String,
+    /// The intervals that have entries, in order of time.
+    #[schema(required = false, max_items = 10_000)]
+    buckets: Vec<Bucket>,
+    /// The members asked for; with `by`.
+    #[schema(required = false, inline)]
+    by: By,
+}
+
+/// An interval of the calendar that has entries.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bucket {
+    /// Its first moment, with the offset from UTC that holds then.
+    #[schema(format = DateTime)]
+    start: String,
+    /// The first moment after it.
+    #[schema(format = DateTime)]
+    end: String,
+    #[schema(minimum = 1)]
+    count: u64,
+}
+
+/// The most frequent values, by member.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct By {
+    #[schema(required = false)]
+    action: Values,
+    #[schema(required = false)]
+    outcome: Values,
+    #[schema(required = false)]
+    resource: Values,
+    #[schema(required = false)]
+    source_ip: Values,
+    #[schema(required = false)]
+    tenant: Values,
+    #[schema(required = false)]
+    user_id: Values,
+}
+
+/// The most frequent values of a member.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Values {
+    /// How many different values there are.
+    distinct: u64,
+    /// How many entries have none.
+    missing: u64,
+    /// The most frequent first; those of the same count by the order of their UTF-8 bytes.
+    #[schema(max_items = 1_000)]
+    values: Vec<ValueCount>,
+}
+
+/// A value, and how many entries have it.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValueCount {
+    value: String,
+    #[schema(minimum = 1)]
+    count: u64,
 }
 
 /// How far entries got.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Store, StoreError, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError, Stored,
 };
 use uuid::Uuid;
 
@@ -75,6 +75,10 @@ impl Store for Counted {
 
     async fn search(&self, query: &Query) -> Result<Page, StoreError> {
         self.store.search(query).await
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        self.store.stats(query).await
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

@@ -26,7 +26,7 @@ fn mark(format: &str) -> &'static str {
 async fn a_store_that_fails_midway_breaks_the_export_off() {
     let served = Served::start().await;
     served.fill(ENTRIES, ENTRY_BYTES).await;
-    for format in ["json", "ndjson", "csv"] {
+    for format in ["json", "ndjson", "csv", "evidence"] {
         let path = format!("/logs/export/?format={format}");
         let mut response = served.get(&path).send().await.unwrap();
         assert_eq!(response.status(), 200);

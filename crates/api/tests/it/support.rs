@@ -126,6 +126,7 @@ impl Served {
             authenticator: Arc::new(Authenticator::new(config).unwrap()),
             keys_wanted: None,
             signing_key: Arc::new(key),
+            earlier_keys: Vec::new(),
             origin: ORIGIN.to_owned(),
             vkey: signer.verifier(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

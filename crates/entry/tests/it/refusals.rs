@@ -245,6 +245,9 @@ fn ids() {
         let violations = read(input.as_bytes()).expect_err(&input);
         assert_refused(&input, &violations, &[("/id", "is not a UUID")]);
     }
+    let nil = with("id", "\"00000000-0000-0000-0000-000000000000\"");
+    let violations = read(nil.as_bytes()).expect_err(&nil);
+    assert_refused(&nil, &violations, &[("/id", "is the nil UUID")]);
 }
 
 #[test]

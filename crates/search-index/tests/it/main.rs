@@ -11,4 +11,5 @@ mod building;
 mod damage;
 mod following;
 mod many;
+mod stats;
 mod support;

@@ -9,7 +9,7 @@ use audittrail_entry::Entry;
 use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_search_index::{IndexError, IndexOptions, SearchIndex, Source};
 use audittrail_store::conformance::{Generator, Numbers, Topic, both, check_page, question};
-use audittrail_store::conformance::{query, whole_of};
+use audittrail_store::conformance::{check_stats, query, stats_of, stats_query, whole_of};
 use audittrail_store::{BatchEntry, Damage, Direction, Query, Start, Stored};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ pub(crate) fn options(step_entries: usize) -> IndexOptions {
         tail_entries: step_entries * 4,
         tail_bytes: 64 << 20,
         writer_bytes: 15_000_000,
+        counters: 40,
     }
 }
 
@@ -81,6 +82,18 @@ impl Log {
     pub(crate) fn grow(&mut self, entries: usize) {
         for _ in 0..entries {
             let (id, mut record) = self.generator.entry();
+            if self.numbers.one_in(20) {
+                record.sealed = None;
+            }
+            let (index, record) = (self.size(), Ok(record));
+            self.entries.push((id, Stored { index, record }));
+        }
+    }
+
+    /// Adds entries for statistics.
+    pub(crate) fn grow_strange(&mut self, entries: usize) {
+        for _ in 0..entries {
+            let (id, mut record) = self.generator.strange_entry();
             if self.numbers.one_in(20) {
                 record.sealed = None;
             }
@@ -216,7 +229,32 @@ impl Log {
                 assert!(entries[*at as usize].is_none(), "{at}: {reason}");
             }
         }
+        self.check_stats(index, numbers, questions.div_ceil(3));
         self.check_ids(index, numbers);
+    }
+
+    /// Asks for statistics this often; they have to be those of the definition.
+    pub(crate) fn check_stats(&self, index: &SearchIndex, numbers: &mut Numbers, questions: u32) {
+        let entries = self.entries();
+        let sound: Vec<Entry<'_>> = entries.iter().flatten().cloned().collect();
+        if sound.is_empty() {
+            return;
+        }
+        let all: Vec<Option<&Entry<'_>>> = entries.iter().map(Option::as_ref).collect();
+        for _ in 0..questions {
+            let mut query = stats_query(numbers, &sound);
+            query.size = query.size.min(self.size());
+            if numbers.one_in(2) {
+                query.size = self.size();
+                query.access = audittrail_store::Access::default();
+            }
+            let answer = index.stats(&query, &|index| self.read(index), &|| true);
+            let answer = answer.map_err(|error| match error {
+                IndexError::Refused(error) => error,
+                error => panic!("{error:?}"),
+            });
+            check_stats(&query, answer, stats_of(&all, &query));
+        }
     }
 
     /// Ids that there are, one that there is not, and that of no readable entry.
@@ -241,6 +279,16 @@ impl Log {
             let query = self.ask(numbers, &entries);
             match index.search(&query, &|index| self.read(index.min(self.size() - 1))) {
                 Ok(_) | Err(IndexError::Damaged(_) | IndexError::Building { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            let sound: Vec<Entry<'_>> = entries.iter().flatten().cloned().collect();
+            let query = stats_query(numbers, &sound);
+            let read = |index: u64| self.read(index.min(self.size() - 1));
+            match index.stats(&query, &read, &|| true) {
+                Ok(_)
+                | Err(
+                    IndexError::Damaged(_) | IndexError::Building { .. } | IndexError::Refused(_),
+                ) => {}
                 Err(error) => panic!("{error:?}"),
             }
         }

@@ -164,7 +164,8 @@ async fn a_start_that_cannot_be_sure_is_none() {
     assert!(matches!(error, SequencerError::Sign(_)), "{error}");
 }
 
-/// A checkpoint of the same size and another root is of another history.
+/// A checkpoint of the same size and another root is of another history, and so is a smaller one
+/// that the log does not continue.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_contradicts_its_checkpoint_is_not_signed() {
     let other = Arc::new(MemoryStore::new());
@@ -183,14 +184,14 @@ async fn a_log_that_contradicts_its_checkpoint_is_not_signed() {
         queue,
         mut sequencer,
     } = start(&store).await;
-    for (id, same_size) in [(1, false), (2, true)] {
+    for (id, size) in [(1, "larger"), (2, "the same"), (3, "smaller")] {
         let _waiter = queue.submit(request(&[Sent::new(id, SERVER)])).await;
         let deliveries = queue.receive(Config::default().take).await.unwrap();
         sequencer.sequence(&deliveries).await.unwrap();
         store.put_checkpoint(foreign.clone());
         let error = start_error(&store, vec![signer()]).await;
         let is = matches!(error, SequencerError::Inconsistent(_));
-        assert!(is, "same size: {same_size}, {error}");
+        assert!(is, "the checkpoint's size is {size}: {error}");
         assert_eq!(store.checkpoint().await.unwrap(), Some(foreign.clone()));
     }
 }

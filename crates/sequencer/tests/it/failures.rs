@@ -29,6 +29,7 @@ enum End {
     Lost,
     Commit,
     Store,
+    Inconsistent,
 }
 
 fn end_of(outcome: &Result<(), SequencerError>) -> End {
@@ -37,6 +38,7 @@ fn end_of(outcome: &Result<(), SequencerError>) -> End {
         Err(SequencerError::Lost(_)) => End::Lost,
         Err(SequencerError::Commit(_)) => End::Commit,
         Err(SequencerError::Store(_)) => End::Store,
+        Err(SequencerError::Inconsistent(_)) => End::Inconsistent,
         Err(other) => panic!("the loop ended with {other}"),
     }
 }
@@ -95,6 +97,14 @@ const TABLE: &[Row] = &[
     // Or for good.
     row(&[Fault::CommitUnknown { persisted: NOT }, Fault::Lead(FATAL)], [Unknown; 3], End::Store, NOT),
     row(&[Fault::CommitUnknown { persisted: true }, Fault::Lead(FATAL)], [Unknown; 3], End::Store, true),
+    // Or comes back without what was acknowledged.
+    row(&[Fault::CommitUnknown { persisted: NOT }, Fault::LeadOfEmpty],
+        [Unknown; 3], End::Inconsistent, NOT),
+    row(&[Fault::CommitUnknown { persisted: true }, Fault::Lead(AWAY), Fault::LeadOfEmpty],
+        [Unknown; 3], End::Inconsistent, true),
+    // Or cannot give the hashes that show it, for a while.
+    row(&[Fault::CommitUnknown { persisted: true }, Fault::Hashes(AWAY)],
+        [Retried; 3], End::GoesOn, true),
     // Fatal: the process ends, and a restart finds the batch or does not.
     row(&[Fault::CommitFatal { persisted: NOT }], [Unknown; 3], End::Commit, NOT),
     row(&[Fault::CommitFatal { persisted: true }], [Unknown; 3], End::Commit, true),

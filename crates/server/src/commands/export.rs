@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
 use crate::Failure;
-use crate::cli::ExportArguments;
+use crate::cli::{ExportArguments, Withheld};
 use crate::commands::partial::Partial;
 use crate::commands::remote;
 use crate::commands::serve::asked_to_stop;
@@ -80,6 +80,14 @@ fn url(arguments: &ExportArguments) -> Result<reqwest::Url, Failure> {
     let mut url = remote::url(&arguments.url, "/logs/export/")?;
     let mut query = url.query_pairs_mut();
     query.append_pair("format", arguments.format.name());
+    if let Some(Withheld::Sealed) = arguments.withhold {
+        if arguments.format != Form::Evidence {
+            return Err(Failure::Usage(
+                "--withhold: only evidence can leave parts out; give --format evidence".to_owned(),
+            ));
+        }
+        query.append_pair("withhold", "sealed");
+    }
     for filter in &arguments.filter {
         let Some((name, value)) = filter.split_once('=') else {
             return Err(Failure::Usage(format!(
@@ -89,6 +97,11 @@ fn url(arguments: &ExportArguments) -> Result<reqwest::Url, Failure> {
         if name == "format" {
             return Err(Failure::Usage(
                 "--filter format: the form is chosen with --format".to_owned(),
+            ));
+        }
+        if name == "withhold" {
+            return Err(Failure::Usage(
+                "--filter withhold: what is left out is chosen with --withhold".to_owned(),
             ));
         }
         query.append_pair(name, value);

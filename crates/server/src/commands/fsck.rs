@@ -12,7 +12,7 @@ use audittrail_store_embedded::{FsckInput, FsckReport, Identity, fsck};
 use crate::Failure;
 use crate::cli::FsckArguments;
 use crate::log_keys;
-use crate::settings::Settings;
+use crate::settings::{Settings, read_small};
 
 const PROGRESS_EVERY: u64 = 20_000;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
 }
 
 fn read_since(path: &Path, identity: &Identity) -> Result<TreeHead, Failure> {
-    let note = std::fs::read(path)
+    let note = read_small(path)
         .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?;
     let checkpoint = Checkpoint::open(&note, &identity.keys)
         .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
@@ -97,6 +97,11 @@ fn print(report: &FsckReport) {
             "{} bytes at the end are no whole batch: a running server is writing it, or the next \
              start cuts it off",
             report.torn_bytes
+        );
+    }
+    if report.ids_left_out {
+        crate::out!(
+            "there are too many entries to look for all ids that stand twice: not all were looked for"
         );
     }
     if report.found == 0 {

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod bench;
 pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod health;
@@ -12,4 +13,5 @@ mod remote;
 mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod verify;
 pub(crate) mod whole;

@@ -121,7 +121,14 @@ async fn ask(url: reqwest::Url, token: &str) -> Result<Vec<u8>, Failure> {
     let status = response.status();
     if status != StatusCode::OK {
         let detail = remote::detail(response).await;
-        return Err(failed(format!("the server answered {status}: {detail}")));
+        let message = format!("the server answered {status}: {detail}");
+        // `damaged`: of what failed verification there is no proof.
+        let is_damaged = status == StatusCode::INTERNAL_SERVER_ERROR;
+        return Err(if is_damaged {
+            Failure::Unverified(message)
+        } else {
+            failed(message)
+        });
     }
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(silent)? {

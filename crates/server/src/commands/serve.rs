@@ -84,6 +84,8 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     )
     .map_err(|error| Failure::Failed(error.to_string()))?;
     log_start(&identity.origin, &report);
+    // Before anything is signed on top of it.
+    log_keys::check_newest(&store, &keys.entries, &settings).await?;
     let embedded = Arc::new(store);
     let _follower = Follower::start(Arc::clone(&embedded));
     let (store, grown) = Announcing::new(Arc::new(MeteredStore(Arc::clone(&embedded))));
@@ -107,6 +109,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         keys_wanted,
         authenticator,
         signing_key: Arc::new(keys.entries.current.clone()),
+        earlier_keys: keys.entries.earlier.clone(),
         origin: identity.origin.clone(),
         vkey: keys.signer.verifier(),
         clock: Arc::new(SystemClock),

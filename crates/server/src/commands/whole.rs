@@ -1,8 +1,10 @@
 //! Whether what came is a whole export, how many entries it has, and how many are marked as
-//! failed: looked at byte by byte as it passes, in constant memory.
+//! failed: looked at as it passes, in constant memory.
 //!
 //! It relies on what the server writes: no space between JSON's tokens, `verified` as the last
 //! member of a result and the last column of a row.
+
+use memchr::{memchr2, memchr2_iter};
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -14,6 +16,8 @@ pub(crate) enum Form {
     Ndjson,
     /// RFC 4180, safe to open in a spreadsheet.
     Csv,
+    /// Entries with their proofs, for `audittrail verify`.
+    Evidence,
 }
 
 impl Form {
@@ -22,6 +26,7 @@ impl Form {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Evidence => "evidence",
         }
     }
 
@@ -30,6 +35,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv",
+            Self::Evidence => audittrail_verifier::MEDIA_TYPE,
         }
     }
 
@@ -37,24 +43,28 @@ impl Form {
     fn depth(self) -> u32 {
         match self {
             Self::Json => 2,
-            Self::Ndjson | Self::Csv => 1,
+            Self::Ndjson | Self::Csv | Self::Evidence => 1,
         }
     }
 }
 
 /// What a result ends with that did not verify, before its bracket: in the array's place and
 /// depth this can be nothing else, since a quote within a string has a backslash before it.
-const UNVERIFIED: u128 = u128::from_be_bytes(*b"\"verified\":false");
+const UNVERIFIED: &[u8] = b"\"verified\":false";
 /// The same of a row, before its line feed.
-const UNVERIFIED_ROW: u128 = u64::from_be_bytes(*b"\0,false\r") as u128;
-const ROW_END: u128 = (1 << 56) - 1;
+const UNVERIFIED_ROW: &[u8] = b",false\r";
+/// Names of members of evidence: in the place of a name these can be nothing else.
+const FAILED: &[u8] = b"\"error\"";
+const END: &[u8] = b"\"end\"";
+/// As long as the longest of these.
+const KEPT: usize = 16;
 
 /// What has come so far.
 #[derive(Debug)]
 pub(crate) struct Whole {
     form: Form,
-    /// The last sixteen bytes.
-    last: u128,
+    /// The last bytes of the parts before.
+    last: [u8; KEPT],
     depth: u32,
     /// Within a string, or within a quoted cell.
     quoted: bool,
@@ -65,13 +75,15 @@ pub(crate) struct Whole {
     /// The header counts as one.
     rows: u64,
     unverified: u64,
+    /// Of evidence: the number in the line that ends it, if this is one.
+    count: Option<u64>,
 }
 
 impl Whole {
     pub(crate) fn new(form: Form) -> Self {
         Self {
             form,
-            last: 0,
+            last: [0; KEPT],
             depth: 0,
             quoted: false,
             escaped: false,
@@ -79,55 +91,109 @@ impl Whole {
             ended: form == Form::Ndjson,
             rows: 0,
             unverified: 0,
+            count: None,
         }
     }
 
     pub(crate) fn take(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match self.form {
-                Form::Csv => self.take_csv(*byte),
-                Form::Json | Form::Ndjson => self.take_json(*byte),
+        match self.form {
+            Form::Csv => self.take_csv(bytes),
+            Form::Json | Form::Ndjson | Form::Evidence => self.take_json(bytes),
+        }
+        let kept = &bytes[bytes.len().saturating_sub(KEPT)..];
+        self.last.rotate_left(kept.len());
+        self.last[KEPT - kept.len()..].copy_from_slice(kept);
+    }
+
+    /// Whether `end` stands just before a place of this part.
+    fn is_before(&self, bytes: &[u8], at: usize, end: &[u8]) -> bool {
+        match at.checked_sub(end.len()) {
+            Some(start) => bytes[start..at] == *end,
+            None => {
+                let (before, within) = end.split_at(end.len() - at);
+                self.last.ends_with(before) && bytes.starts_with(within)
             }
-            self.last = self.last << 8 | u128::from(*byte);
         }
     }
 
-    fn take_csv(&mut self, byte: u8) {
-        self.ended = false;
-        match byte {
-            b'"' => self.quoted = !self.quoted,
-            b'\n' if !self.quoted => {
+    fn take_csv(&mut self, bytes: &[u8]) {
+        let mut next = 0;
+        // What lies between them changes nothing.
+        for at in memchr2_iter(b'"', b'\n', bytes) {
+            next = at + 1;
+            self.ended = false;
+            if bytes[at] == b'"' {
+                self.quoted = !self.quoted;
+            } else if !self.quoted {
                 self.ended = true;
                 self.rows += 1;
-                self.unverified += u64::from(self.last & ROW_END == UNVERIFIED_ROW);
+                self.unverified += u64::from(self.is_before(bytes, at, UNVERIFIED_ROW));
+            }
+        }
+        self.ended &= next == bytes.len();
+    }
+
+    fn take_json(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            if !self.quoted {
+                self.take_token(*byte, bytes, at);
+                at += 1;
+            } else if self.escaped {
+                self.escaped = false;
+                at += 1;
+            } else if let Some(len) = memchr2(b'"', b'\\', &bytes[at..]) {
+                at += len;
+                self.escaped = bytes[at] == b'\\';
+                self.quoted = self.escaped;
+                at += 1;
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take_token(&mut self, byte: u8, bytes: &[u8], at: usize) {
+        self.ended = false;
+        if self.form == Form::Evidence && self.depth == 1 {
+            self.take_member(byte, bytes, at);
+        }
+        match byte {
+            b'"' => self.quoted = true,
+            b'{' | b'[' => {
+                self.depth += 1;
+                if self.depth == 1 {
+                    self.count = None;
+                }
+            }
+            b'}' | b']' => {
+                if byte == b'}' && self.depth == self.form.depth() {
+                    self.rows += 1;
+                    self.unverified += u64::from(self.is_before(bytes, at, UNVERIFIED));
+                }
+                self.depth = self.depth.saturating_sub(1);
+                self.ended = self.form == Form::Json && byte == b']' && self.depth == 0;
+            }
+            b'\n' if self.depth == 0 => {
+                self.ended = match self.form {
+                    Form::Ndjson => true,
+                    Form::Evidence => self.count.is_some_and(|count| count == self.entries()),
+                    Form::Json | Form::Csv => false,
+                };
             }
             _ => {}
         }
     }
 
-    fn take_json(&mut self, byte: u8) {
-        if self.quoted {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.quoted = false,
-                _ => {}
+    /// Within a line of evidence.
+    fn take_member(&mut self, byte: u8, bytes: &[u8], at: usize) {
+        match (byte, self.count) {
+            (b':', _) if self.is_before(bytes, at, END) => self.count = Some(0),
+            (b':', None) if self.is_before(bytes, at, FAILED) => self.unverified += 1,
+            (b'0'..=b'9', Some(count)) => {
+                let next = count.saturating_mul(10);
+                self.count = Some(next.saturating_add(u64::from(byte - b'0')));
             }
-            return;
-        }
-        self.ended = false;
-        match byte {
-            b'"' => self.quoted = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => {
-                if byte == b'}' && self.depth == self.form.depth() {
-                    self.rows += 1;
-                    self.unverified += u64::from(self.last == UNVERIFIED);
-                }
-                self.depth = self.depth.saturating_sub(1);
-                self.ended = self.form == Form::Json && byte == b']' && self.depth == 0;
-            }
-            b'\n' => self.ended = self.form == Form::Ndjson && self.depth == 0,
             _ => {}
         }
     }
@@ -141,6 +207,10 @@ impl Whole {
         match self.form {
             Form::Csv => self.rows.saturating_sub(1),
             Form::Json | Form::Ndjson => self.rows,
+            // Neither the header nor the end.
+            Form::Evidence => self
+                .rows
+                .saturating_sub(1 + u64::from(self.count.is_some())),
         }
     }
 
@@ -189,6 +259,30 @@ mod tests {
             assert_eq!(seen(Form::Ndjson, &text[..cut]).0, ends_a_line);
         }
         assert!(!seen(Form::Ndjson, &format!("{text}{{\"broken_off\":\"this")).0);
+    }
+
+    #[test]
+    fn evidence() {
+        assert!(!seen(Form::Evidence, "").0);
+        let head =
+            r#"{"evidence":1,"checkpoint":"a\n\"end\":\n","filter":{"end":"7"},"complete":[0,2]}"#;
+        let end = r#"{"end":true,"count":0}"#;
+        let none = format!("{head}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &none), (true, 0, 0));
+        let entry = r#"{"index":7,"leaf":"{\"error\":1,\"end\":true}","proof":["a","b"]}"#;
+        let failed = r#"{"index":9,"error":"\"error\":"}"#;
+        let end = r#"{"end":true,"count":2}"#;
+        let text = format!("{head}\n{entry}\n{failed}\n{end}\n");
+        assert_eq!(seen(Form::Evidence, &text), (true, 2, 1));
+        for cut in 0..text.len() {
+            assert!(!seen(Form::Evidence, &text[..cut]).0, "{}", &text[..cut]);
+        }
+        // Another number; something after the end.
+        let text = format!("{head}\n{entry}\n{end}\n");
+        assert!(!seen(Form::Evidence, &text).0);
+        let text = format!("{none}{{\"broken_off\":\"this");
+        assert!(!seen(Form::Evidence, &text).0);
+        assert!(!seen(Form::Evidence, &format!("{none}{entry}\n")).0);
     }
 
     #[test]

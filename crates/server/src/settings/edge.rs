@@ -89,8 +89,12 @@ fn trusted(text: &str) -> Result<Vec<IpBlock>, Failure> {
     parsed.collect()
 }
 
-/// A number with ms, s, m or h.
-fn time(name: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
+/// A number with ms, s, m or h, more than zero.
+pub(crate) fn time(
+    name: &str,
+    given: Option<&str>,
+    default: Duration,
+) -> Result<Duration, Failure> {
     let Some(text) = given else {
         return Ok(default);
     };

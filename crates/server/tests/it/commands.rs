@@ -151,3 +151,10 @@ async fn fsck_compares_with_an_earlier_checkpoint() {
     let output = fsck(&other);
     assert!(!output.status.success(), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_file_without_end_is_not_read_to_it() {
+    let (code, _, said) = run(&["serve", "--config", "/dev/zero"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("over 1048576 bytes"), "{said}");
+}

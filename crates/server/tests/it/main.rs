@@ -9,11 +9,13 @@
 )]
 
 mod bad_requests;
+mod bench;
 mod commands;
 mod compression;
 mod connections;
 mod crashes;
 mod data;
+mod evidence;
 mod export_command;
 mod export_memory;
 mod exports;
@@ -21,6 +23,7 @@ mod first_start;
 mod http2;
 mod interop;
 mod issuer;
+mod keys;
 mod liar;
 mod manual;
 mod prove_command;

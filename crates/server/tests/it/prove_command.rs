@@ -131,6 +131,24 @@ async fn what_does_not_hold_is_not_written() {
 }
 
 #[tokio::test]
+async fn an_entry_that_was_changed_has_no_proof() {
+    let (_home, server) = start();
+    let id = entry(&server).await;
+    let segment = server.data().join("log/00000000000000000000.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(5).rposition(|part| part == b"alice").unwrap();
+    bytes[at] = b'A';
+    std::fs::write(&segment, bytes).unwrap();
+    let output = server.run("prove").arg(&id).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        output.stdout.is_empty() && said.contains("Entry 3 failed verification"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_for() {
     let (_home, server) = start();
     let prove = |arguments: &[&str]| {

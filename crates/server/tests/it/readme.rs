@@ -51,6 +51,13 @@ fn the_shell_blocks_run() {
         "{said}"
     );
     assert!(answers[2].contains("everything verifies"), "{said}");
+    let checked = answers[4];
+    assert!(
+        checked.contains("complete: every entry from 0 to "),
+        "{said}"
+    );
+    assert!(checked.contains("failed 0\n"), "{said}");
+    assert!(checked.ends_with("everything verifies\n"), "{said}");
     assert!(
         answers[3].contains("the proof is in door.tlog-proof"),
         "{said}"

@@ -313,10 +313,15 @@ async fn pages_stand_still_while_the_log_grows() {
         (&second["count"], &third["next"]),
         (&json!(30), &Value::Null)
     );
-    assert_eq!(
-        server.get(&path(&second, "previous").unwrap()).await.1["results"],
-        first["results"]
-    );
+    let (_, back) = server.get(&path(&second, "previous").unwrap()).await;
+    assert_eq!(back["results"], first["results"]);
+    // The number of the first page, where it is asked for.
+    assert_eq!([&back["count"], &third["count"]], [&json!(30), &json!(30)]);
+    let next = path(&first, "next").unwrap();
+    for (count, expected) in [("none", Value::Null), ("exact", json!(30))] {
+        let (_, page) = server.get(&format!("{next}&count={count}")).await;
+        assert_eq!(page["count"], expected, "{count}");
+    }
     // A cursor belongs to its query.
     let stolen = path(&first, "next")
         .unwrap()

@@ -110,6 +110,19 @@ pub trait DiskFile: Send + Sync {
     /// Makes the content and the size durable. After an error nothing may be assumed of what
     /// was written since the last success, a later success included.
     fn sync_data(&self, point: SyncPoint) -> io::Result<()>;
+    /// Whether the path still names this file: it was not moved, removed or replaced.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// Holds a directory for this process until it is dropped.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "they are those of the system call of that name"
+)]
+pub trait DirectoryLock: Send + Sync {
+    /// Whether the file that was locked still has its name. Without it another process can take
+    /// the directory too.
+    fn is_in_place(&self) -> io::Result<bool>;
 }
 
 /// How a file is opened.
@@ -131,7 +144,7 @@ pub enum Mode {
     reason = "they are those of the system call of that name"
 )]
 pub trait Disk: Send + Sync + 'static {
-    /// Opens a file.
+    /// Opens a file. What is there and no regular file is an error, and never waited for.
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory, sorted; `NotFound` if there is none.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
@@ -150,21 +163,28 @@ pub trait Disk: Send + Sync + 'static {
     }
     /// Takes the directory for this process until the answer is dropped; `WouldBlock` if
     /// another has it.
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>>;
 }
 
-/// The whole content of a file; `None` if there is no such file.
+/// No checkpoint and no key is larger; a sparse file that claims to be would fill the memory.
+const SMALL_FILE_MAX: u64 = 1 << 20;
+
+/// The whole content of a small file; `None` if there is no such file.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it is there and cannot be read, or is longer than 1 MiB.
 pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path, Mode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
+    let len = file.len()?;
+    if len > SMALL_FILE_MAX {
+        let what = format!("it has {len} bytes, and none of its kind has over {SMALL_FILE_MAX}");
+        return Err(io::Error::other(what));
+    }
+    let mut bytes = vec![0; len as usize];
     file.read_at(&mut bytes, 0)?;
     Ok(Some(bytes))
 }

@@ -2,17 +2,54 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Mode, SyncPoint};
+use super::{DirectoryLock, Disk, DiskFile, Mode, SyncPoint};
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
 struct RealFile(File);
+
+struct RealLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl DirectoryLock for RealLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        names(&self.path, &self.file)
+    }
+}
+
+/// Whether the path names this open file.
+fn names(path: &Path, file: &File) -> io::Result<bool> {
+    let there = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    let ours = file.metadata()?;
+    Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+}
+
+/// Opening a pipe waits for somebody at its other end, and a device may do anything.
+fn refuse_other_than_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a directory, where a file has to be",
+        )),
+        Ok(there) if !there.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a pipe, socket or device, where a file has to be",
+        )),
+        // What is not there may be made, and opening it says best what else is wrong.
+        _ => Ok(()),
+    }
+}
 
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -34,14 +71,19 @@ impl DiskFile for RealFile {
     fn sync_data(&self, _: SyncPoint) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        names(path, &self.0)
+    }
 }
 
 impl Disk for RealDisk {
-    fn system_path(&self, path: &Path) -> Option<std::path::PathBuf> {
+    fn system_path(&self, path: &Path) -> Option<PathBuf> {
         Some(path.to_owned())
     }
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
+        refuse_other_than_file(path)?;
         let file = OpenOptions::new()
             .read(true)
             .write(mode != Mode::Read)
@@ -89,7 +131,8 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
+        refuse_other_than_file(path)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -97,7 +140,10 @@ impl Disk for RealDisk {
             .mode(0o600)
             .open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
+            Ok(()) => Ok(Box::new(RealLock {
+                file,
+                path: path.to_owned(),
+            })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }

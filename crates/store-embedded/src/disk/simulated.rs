@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::{Disk, DiskFile, Mode, SyncPoint};
+use super::{DirectoryLock, Disk, DiskFile, Mode, SyncPoint};
 
 const SECTOR: u64 = 512;
 
@@ -406,6 +406,20 @@ impl DiskFile for SimulatedFile {
         }
         fault.map_or(Ok(()), |_| Err(injected()))
     }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let mut world = self.world()?;
+        let (names, name) = world.names(path)?;
+        let node = names.seen.get(&name);
+        Ok(matches!(node, Some(Node::File(file)) if *file == self.file))
+    }
+}
+
+impl DirectoryLock for Lock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let world = self.disk.world();
+        Ok(world.life == self.life && world.locks.contains(&self.path))
+    }
 }
 
 struct Lock {
@@ -513,7 +527,7 @@ impl Disk for SimulatedDisk {
         })
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
         let mut world = self.world();
         if !world.locks.insert(path.to_owned()) {
             return Err(io::ErrorKind::WouldBlock.into());

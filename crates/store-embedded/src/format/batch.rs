@@ -13,11 +13,13 @@
 //! | 40 | 32 | root of the tree after the batch |
 //! | 72 | | the records |
 
+use std::io;
+
 use audittrail_merkle::{Hash, TreeHead};
-use audittrail_store::BatchEntry;
+use audittrail_store::{Batch, BatchEntry};
 
 use super::bytes::{array_at, u32_at, u64_at};
-use super::record::{FrameError, RecordFrame, check_record, encode_record};
+use super::record::{FrameError, RECORD_MIN, RecordFrame, check_record, encode_record};
 
 pub(crate) const BATCH_HEADER_LEN: usize = 72;
 /// Its first and third byte can stand in no JSON text, so no entry can hold it.
@@ -71,7 +73,10 @@ impl BatchHeader {
             },
         };
         let size = header.first_index.checked_add(u64::from(header.count))?;
-        (header.count > 0 && size == header.head.size && u32_at(bytes, 28) == 0).then_some(header)
+        // Whoever goes through the records does so as often as there are some.
+        let fits = u64::from(header.count) * RECORD_MIN as u64 <= u64::from(header.records_len);
+        let sound = header.count > 0 && fits && size == header.head.size;
+        (sound && u32_at(bytes, 28) == 0).then_some(header)
     }
 
     /// Header and records together.
@@ -106,6 +111,20 @@ pub(crate) fn encode_batch(
     };
     out[start..start + BATCH_HEADER_LEN].copy_from_slice(&header.encode());
     Ok(lengths)
+}
+
+/// Appends the bytes of a batch to `out`, as a commit writes them: for whoever measures that.
+///
+/// # Errors
+/// If a record is larger than entries can be, or all together than 4 GiB.
+pub fn append_batch(
+    before: &TreeHead,
+    after: TreeHead,
+    batch: &Batch<'_>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let lengths = encode_batch(before, after, &batch.entries, out);
+    lengths.map(drop).map_err(io::Error::other)
 }
 
 /// The frames of a batch's records, every checksum verified; `bytes` holds the records.

@@ -19,6 +19,8 @@ use audittrail_entry::{KeyId, Record, Sealed};
 use super::bytes::{array_at, u32_at};
 
 const HEADER_LEN: usize = 84;
+/// No record is shorter.
+pub(super) const RECORD_MIN: usize = HEADER_LEN;
 /// A leaf has to fit an entry bundle, which gives it a 16-bit length.
 const LEAF_MAX: usize = u16::MAX as usize;
 const SEALED_MAX: usize = 16 << 20;

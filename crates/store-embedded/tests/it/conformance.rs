@@ -21,6 +21,7 @@ const SMALL: IndexOptions = IndexOptions {
     tail_entries: 150,
     tail_bytes: 256 << 20,
     writer_bytes: 15_000_000,
+    counters: 64,
 };
 
 /// For logs of many entries, which would have a thousand segments otherwise.

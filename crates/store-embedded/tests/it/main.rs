@@ -10,6 +10,7 @@
 
 mod conformance;
 mod crashes;
+mod edited;
 mod golden;
 mod indexed;
 mod support;

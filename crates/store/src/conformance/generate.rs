@@ -191,6 +191,46 @@ impl Generator {
         self.seal(&entry, received_at)
     }
 
+    /// The next entry, with its id, for counting: of any year and around changes of clocks, with
+    /// values of which there are many, few and long ones.
+    ///
+    /// # Panics
+    /// Never: what is made is within the limits.
+    pub fn strange_entry(&mut self) -> (Uuid, Record) {
+        let numbers = &mut self.numbers;
+        self.received_at += 1_000;
+        let user = match numbers.below(4) {
+            0 => None,
+            1 => Some(numbers.pick(&USERS).to_owned()),
+            // The smaller the number the more frequent.
+            _ => {
+                let most = 1 + numbers.below(60);
+                Some(format!("user-{}", numbers.below(most)))
+            }
+        };
+        let resource = match numbers.below(4) {
+            0 => None,
+            1 => Some(format!("{}{}", "é".repeat(200), numbers.below(9))),
+            _ => Some(numbers.pick(&RESOURCES).to_owned()),
+        };
+        let address: Option<IpAddr> = numbers.maybe(&ADDRESSES).map(|text| {
+            text.parse()
+                .expect("the table of addresses holds addresses")
+        });
+        let entry = NewEntry {
+            action: numbers.pick(&ACTIONS).into(),
+            user_id: user.map(Cow::from),
+            timestamp: Some(Timestamp::from_nanos(super::stats::strange_time(numbers))),
+            resource: resource.map(Cow::from),
+            outcome: numbers.maybe(&OUTCOMES),
+            source_ip: address,
+            tenant: numbers.maybe(&TENANTS).map(Cow::from),
+            details: None,
+            id: None,
+        };
+        self.seal(&entry, Timestamp::from_nanos(self.received_at))
+    }
+
     /// A small entry, for logs of many.
     ///
     /// # Panics

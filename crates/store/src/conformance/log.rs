@@ -38,7 +38,8 @@ pub struct Planned {
 }
 
 impl Planned {
-    pub(super) fn batch(&self) -> Batch<'_> {
+    /// As a commit takes it.
+    pub fn batch(&self) -> Batch<'_> {
         let entries = self.entries.iter().map(|(id, record)| BatchEntry {
             id: *id,
             record,

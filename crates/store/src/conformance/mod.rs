@@ -19,6 +19,7 @@ mod queries;
 mod reading;
 mod searches;
 mod searching;
+mod stats;
 mod vocabulary;
 mod writing;
 
@@ -36,6 +37,7 @@ pub use searching::{
     access_is_a_wall, arbitrary_starts, pages_forwards_and_backwards, pages_of_a_log_that_grows,
     what_entries_hold,
 };
+pub use stats::{ZONES, check_stats, statistics, stats_of, stats_query, strange_time};
 pub use writing::{
     an_empty_log, batches_that_lead_nowhere, checkpoints_only_grow, commits_are_visible_at_once,
     one_of_two_leaders_loses,
@@ -79,6 +81,7 @@ where
         what_entries_hold,
         pages_of_a_log_that_grows,
         access_is_a_wall,
+        statistics,
         readers_beside_a_committer,
     );
     each!(LARGE, every_level_of_a_large_tree);

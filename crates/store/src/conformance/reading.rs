@@ -98,8 +98,8 @@ pub async fn finding(store: Arc<dyn Store>) {
     assert_eq!(store.find(&[unknown]).await.unwrap(), [Some(next + 1)]);
 }
 
-/// Hashes beyond the complete nodes below the head, or of a level that no tile holds, are an
-/// error and never an answer of some.
+/// Hashes beyond the complete nodes below the head, or of a level that no tile holds, are
+/// `Invalid` and never an answer of some.
 pub async fn hashes_out_of_bounds(store: Arc<dyn Store>) {
     let log = Log::fill(&store, 15, &[256, 300, 10]).await;
     let size = log.size();
@@ -123,7 +123,7 @@ pub async fn hashes_out_of_bounds(store: Arc<dyn Store>) {
     ];
     for (level, start, end) in beyond {
         let answer = store.hashes(level, start..end).await;
-        assert!(answer.is_err(), "level {level}, {start}..{end}: {answer:?}");
+        assert_invalid(answer, &format!("level {level}, {start}..{end}"));
     }
 }
 

@@ -156,6 +156,28 @@ pub async fn checkpoints_only_grow(store: Arc<dyn Store>) {
     );
     log.check(&store).await;
 
+    // Another root is no checkpoint of this log, at its size as little as below it.
+    for size in [log.size(), log.size() + 1] {
+        let forged = TreeHead {
+            size,
+            root: Hash([3; 32]),
+        };
+        assert_invalid(
+            store.keep_checkpoint(&sign(forged)).await,
+            "a checkpoint with another root",
+        );
+        log.check(&store).await;
+        if size == log.size() {
+            log.commit(
+                &store,
+                vec![Generator::new(9).entry(), Generator::new(10).entry()],
+            )
+            .await;
+            log.check(&store).await;
+        }
+    }
+    log.keep_checkpoint(&store).await;
+
     // The same head with another note: a cosignature came.
     let mut again = log.sign();
     again.note.push_str("\u{2014} witness.example AAAAAAAA\n");

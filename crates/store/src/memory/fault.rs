@@ -31,6 +31,8 @@ pub enum Fault {
     },
     /// The lead cannot be taken now.
     Lead(StoreErrorKind),
+    /// The lead is that of an empty log, as if an old copy of the store had been put back.
+    LeadOfEmpty,
     /// The newest checkpoint cannot be read.
     Checkpoint(StoreErrorKind),
     /// Ids cannot be looked up.
@@ -41,6 +43,8 @@ pub enum Fault {
     Scan(StoreErrorKind),
     /// The log cannot be searched.
     Search(StoreErrorKind),
+    /// Statistics cannot be made.
+    Stats(StoreErrorKind),
     /// The tree cannot be read.
     Hashes(StoreErrorKind),
 }

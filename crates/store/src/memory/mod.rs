@@ -16,7 +16,7 @@ pub use fault::Fault;
 
 use crate::{
     Batch, Collector, CommitError, CommitErrorKind, Damage, KeptCheckpoint, Node, Page, Query,
-    Store, StoreError, StoreErrorKind, Stored,
+    Stats, StatsQuery, Store, StoreError, StoreErrorKind, Stored, Tally,
 };
 
 /// Levels 0, 8, … 56 hold every tree of fewer than 2^64 leaves.
@@ -203,11 +203,7 @@ impl State {
         let mut edge = self.edge.clone();
         let mut nodes = Vec::new();
         for entry in &batch.entries {
-            edge.push_with(entry.leaf_hash, |level, index, hash| {
-                if level > 0 && level % 8 == 0 {
-                    nodes.push(Node { level, index, hash });
-                }
-            });
+            Node::push_leaf(&mut edge, entry.leaf_hash, &mut nodes);
         }
         let by_level = |nodes: &[Node]| {
             let mut nodes: Vec<Node> = nodes.to_vec();
@@ -224,10 +220,9 @@ impl State {
         if let Some(why) = &self.broken {
             return Err(StoreError::new(StoreErrorKind::Fatal, why.clone()));
         }
-        let (size, head) = (new.head.size, self.edge.head());
+        let size = new.head.size;
         let kept = self.checkpoint.as_ref().map_or(0, |kept| kept.head.size);
-        let contradicts = size == head.size && new.head != head;
-        if size < kept || size > head.size || contradicts {
+        if size < kept || self.head_at(size) != Some(new.head) {
             return Err(invalid(format!(
                 "a checkpoint of size {size} is not the log's next"
             )));
@@ -251,6 +246,17 @@ impl State {
             self.checkpoint = Some(new.clone());
         }
         Err(StoreError::new(kind, why))
+    }
+
+    /// The head that the log had at a size.
+    fn head_at(&self, size: u64) -> Option<TreeHead> {
+        if size == self.edge.size() {
+            return Some(self.edge.head());
+        }
+        let leaves = self.levels[0].get(..usize::try_from(size).ok()?)?;
+        let mut edge = Edge::new();
+        leaves.iter().for_each(|leaf| edge.push(*leaf));
+        Some(edge.head())
     }
 
     fn stored(&self, index: u64) -> Option<Stored> {
@@ -277,7 +283,8 @@ impl Store for MemoryStore {
     async fn lead(&self) -> Result<Edge, StoreError> {
         let mut state = self.state();
         state.read(Fault::Lead)?;
-        Ok(state.edge.clone())
+        let emptied = state.take(|fault| (fault == Fault::LeadOfEmpty).then_some(Edge::new()));
+        Ok(emptied.unwrap_or_else(|| state.edge.clone()))
     }
 
     async fn commit(
@@ -348,6 +355,16 @@ impl Store for MemoryStore {
             }
         }
         Ok(collector.finish())
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let mut state = self.state();
+        state.read(Fault::Stats)?;
+        let mut tally = Tally::new(query);
+        for stored in (0..state.edge.size()).filter_map(|index| state.stored(index)) {
+            tally.offer(&stored);
+        }
+        tally.finish()
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {

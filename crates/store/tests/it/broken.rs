@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, CommitErrorKind, KeptCheckpoint, MemoryStore, Page, Query, Start, Store,
-    StoreError, StoreErrorKind, Stored, conformance,
+    Access, Batch, Calendar, CommitError, CommitErrorKind, KeptCheckpoint, MemoryStore, Page,
+    Query, Start, Stats, StatsQuery, Store, StoreError, StoreErrorKind, Stored, conformance,
 };
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ enum Wrong {
     RefusesButStores,
     KeepsSmallerCheckpoints,
     KeepsCheckpointsAhead,
+    KeepsOtherRoots,
     ForgetsCheckpoints,
     FindsNothing,
     FindsInOrderOfIndex,
@@ -30,6 +31,7 @@ enum Wrong {
     ScansWithoutBound,
     GivesHashesThatThereAre,
     GivesOtherHashesAbove,
+    AsksToTryAgainForNoHashes,
     LosesTheLastKey,
     CountsWhatIsSkipped,
     NothingBefore,
@@ -39,15 +41,22 @@ enum Wrong {
     ListsNoFailed,
     IncludesTheKey,
     ReversesBefore,
+    CountsInUtc,
+    CountsEverybody,
+    BucketsWhatFailed,
+    TakesOneBucketMore,
+    LeavesOutATie,
+    ForgetsTheMissing,
 }
 
 impl Wrong {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 33] = [
         Self::CommitsOnAnyHead,
         Self::RefusesInsteadOfLosing,
         Self::RefusesButStores,
         Self::KeepsSmallerCheckpoints,
         Self::KeepsCheckpointsAhead,
+        Self::KeepsOtherRoots,
         Self::ForgetsCheckpoints,
         Self::FindsNothing,
         Self::FindsInOrderOfIndex,
@@ -59,6 +68,7 @@ impl Wrong {
         Self::ScansWithoutBound,
         Self::GivesHashesThatThereAre,
         Self::GivesOtherHashesAbove,
+        Self::AsksToTryAgainForNoHashes,
         Self::LosesTheLastKey,
         Self::CountsWhatIsSkipped,
         Self::NothingBefore,
@@ -68,6 +78,12 @@ impl Wrong {
         Self::ListsNoFailed,
         Self::IncludesTheKey,
         Self::ReversesBefore,
+        Self::CountsInUtc,
+        Self::CountsEverybody,
+        Self::BucketsWhatFailed,
+        Self::TakesOneBucketMore,
+        Self::LeavesOutATie,
+        Self::ForgetsTheMissing,
     ];
 }
 
@@ -119,6 +135,7 @@ impl Store for Broken {
         match self.wrong {
             Wrong::KeepsSmallerCheckpoints if !ahead => Ok(()),
             Wrong::KeepsCheckpointsAhead if ahead => Ok(()),
+            Wrong::KeepsOtherRoots if !ahead && checkpoint.head.root == Hash([3; 32]) => Ok(()),
             _ => kept,
         }
     }
@@ -206,6 +223,35 @@ impl Store for Broken {
         Ok(page)
     }
 
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        let mut query = query.clone();
+        match (self.wrong, &query.calendar) {
+            (Wrong::CountsInUtc, Some(calendar)) => {
+                query.calendar = Some(Calendar::new(calendar.interval(), "UTC").unwrap());
+            }
+            (Wrong::CountsEverybody, _) => query.access = Access::default(),
+            (Wrong::BucketsWhatFailed, _) => query.failed = Arc::default(),
+            (Wrong::TakesOneBucketMore, _) => query.most_buckets += 1,
+            _ => {}
+        }
+        let mut stats = self.inner.stats(&query).await?;
+        for top in &mut stats.tops {
+            match self.wrong {
+                Wrong::LeavesOutATie => {
+                    let last = top.values.len().saturating_sub(2);
+                    if let [(_, one), (_, other)] = &top.values[last..]
+                        && one == other
+                    {
+                        top.values.swap(last, last + 1);
+                    }
+                }
+                Wrong::ForgetsTheMissing => top.missing = 0,
+                _ => {}
+            }
+        }
+        Ok(stats)
+    }
+
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         if self.wrong == Wrong::GivesOtherHashesAbove && level == 16 && range.end > 0 {
             return self.inner.hashes(8, range).await;
@@ -217,6 +263,10 @@ impl Store for Broken {
             {
                 Ok(Vec::new())
             }
+            (Wrong::AsksToTryAgainForNoHashes, Err(error)) => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                error.to_string(),
+            )),
             (_, answer) => answer,
         }
     }

@@ -1,6 +1,8 @@
 //! Cursors.
 
-use audittrail_store::{Access, Cursor, CursorError, Direction, Filter, Key, Order};
+use audittrail_store::{
+    Access, Count, CountMode, Cursor, CursorError, Direction, Filter, Key, Order,
+};
 
 const ORDERS: [Order; 4] = [
     Order::NewestFirst,
@@ -16,6 +18,7 @@ fn cursor(order: Order, direction: Direction, timestamp: i64, index: u64, size: 
         key: Key { timestamp, index },
         size,
         fingerprint: *b"filtered",
+        count: None,
     }
 }
 
@@ -29,7 +32,11 @@ fn a_cursor_survives_the_client() {
                 (i64::MAX, 1, 2),
                 (-1, 7, 300),
             ] {
-                let cursor = cursor(order, direction, timestamp, index, size);
+                let mut cursor = cursor(order, direction, timestamp, index, size);
+                cursor.count = (index != 1).then_some(Count {
+                    value: index.min(u64::MAX >> 2),
+                    exact: direction == Direction::After,
+                });
                 let text = cursor.encode();
                 assert!(
                     text.bytes()
@@ -80,14 +87,44 @@ fn what_is_no_cursor_is_refused() {
         format!("{}9", &text[..text.len() - 1]),
     ];
     // Version, order and direction are the first three bytes: four characters.
-    for prefix in ["AAEA", "AgEA", "AQQA", "Af8A", "AQEC", "AQH_"] {
+    for prefix in ["AAEA", "AQEA", "AwEA", "AgQA", "Av8A", "AgEC", "AgH_"] {
         malformed.push(format!("{prefix}{}", &text[4..]));
     }
-    assert!(text.starts_with("AQEA"));
+    assert!(text.starts_with("AgEA"));
     for text in malformed {
         let read = Cursor::decode(&text, None, *b"filtered", u64::MAX);
         assert_eq!(read, Err(CursorError::Malformed), "{text:?}");
     }
+}
+
+#[test]
+fn a_cursor_answers_what_its_count_answers() {
+    let counted = |value, exact, asked| {
+        let cursor = Cursor {
+            count: Some(Count { value, exact }),
+            ..cursor(Order::OldestFirst, Direction::After, 5, 6, 7)
+        };
+        let count = cursor.counted(asked);
+        count.map(|count| (count.value, count.exact))
+    };
+    let limit = Count::LIMIT;
+    for (value, exact, limited, exactly) in [
+        (7, true, Some((7, true)), Some((7, true))),
+        (limit, true, Some((limit, true)), Some((limit, true))),
+        (
+            limit + 1,
+            true,
+            Some((limit, false)),
+            Some((limit + 1, true)),
+        ),
+        (limit, false, Some((limit, false)), None),
+    ] {
+        assert_eq!(counted(value, exact, CountMode::Limited), limited);
+        assert_eq!(counted(value, exact, CountMode::Exact), exactly);
+        assert_eq!(counted(value, exact, CountMode::None), None);
+    }
+    let without = cursor(Order::OldestFirst, Direction::After, 5, 6, 7);
+    assert_eq!(without.counted(CountMode::Limited), None);
 }
 
 #[test]

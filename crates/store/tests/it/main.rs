@@ -7,6 +7,7 @@
 )]
 
 mod broken;
+mod calendars;
 mod cursors;
 mod filters;
 mod matching;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audittrail_entry::{KeyRing, OpenPart, Record, commitment};
-use audittrail_merkle::Hash;
+use audittrail_merkle::{Hash, tile_root};
 use audittrail_store::conformance::{Generator, Log, ORIGIN, signing_key};
 use audittrail_store::{Checked, Fault, MemoryStore, Reader, Store, StoreErrorKind, Verdict};
 
@@ -254,8 +254,59 @@ async fn entries_below_a_tile_that_cannot_be_computed_fail_and_no_others() {
     let world = world(600).await;
     world.memory.alter_hash(0, 3, Hash([0xee; 32]));
     world.memory.damage(9, "unreadable");
-    let failing = world.failing(&[0, 3, 9, 255, 256, 511, 512, 599]).await;
-    assert_eq!(failing, [0, 3, 9, 255]);
+    let some = [0, 3, 9, 255, 256, 511, 512, 599];
+    // The hash that is kept of what cannot be read is as good as any that gives the root.
+    assert_eq!(world.failing(&some).await, [9]);
+    world.memory.alter_hash(0, 9, Hash([0xee; 32]));
+    let fresh = World {
+        reader: reader(&world.store),
+        ..world
+    };
+    assert_eq!(fresh.failing(&some).await, [0, 3, 9, 255]);
+}
+
+/// Hashes are made anew as far down as they are damaged, whether the levels contradict each
+/// other or were changed to fit.
+#[tokio::test]
+async fn sound_entries_verify_over_a_tree_that_is_damaged_on_two_levels() {
+    const SIZE: u64 = 65_536 + 300;
+    let world = world(SIZE).await;
+    let other = Hash([7; 32]);
+    let sound = world.store.hashes(0, 0..256).await.unwrap();
+    let sound_root = tile_root(&sound).unwrap();
+    // The full tile of level 1 and one below it, each wrong in its own way.
+    world.memory.alter_hash(0, 5, other);
+    world.memory.alter_hash(8, 0, other);
+    assert_eq!(world.failing(&[0, 5, 255, 256]).await, []);
+    // The same on the right edge: in the last full tile, and the node above that.
+    world.memory.alter_hash(0, 65_536 + 5, other);
+    world.memory.alter_hash(8, 256, other);
+    let fresh = World {
+        reader: reader(&world.store),
+        ..world
+    };
+    assert_eq!(fresh.failing(&[0, 65_536 + 5, SIZE - 1]).await, []);
+
+    // Changed so that each level fits the other.
+    let mut forged = sound.clone();
+    forged[5] = other;
+    fresh.memory.alter_hash(8, 0, tile_root(&forged).unwrap());
+    let fresh = World {
+        reader: reader(&fresh.store),
+        ..fresh
+    };
+    assert_eq!(fresh.failing(&[0, 5, 256]).await, []);
+
+    // And one that is changed in the log fails still, alone among those of its tile.
+    fresh.memory.alter_hash(8, 0, sound_root);
+    fresh.memory.alter_hash(0, 5, sound[5]);
+    fresh.memory.alter(7, forge);
+    fresh.memory.alter_hash(0, 300, other);
+    let fresh = World {
+        reader: reader(&fresh.store),
+        ..fresh
+    };
+    assert_eq!(fresh.failing(&[5, 7, 8, 300]).await, [7]);
 }
 
 #[tokio::test]
