@@ -30,7 +30,7 @@ use crate::log_keys::{self, LogKeys};
 use crate::metered::MeteredStore;
 use crate::settings::{MetricsListen, Settings};
 use crate::telemetry;
-use crate::witnesses::{self, Watched, watermark};
+use crate::witnesses::{self, Outside, Watched, watermark};
 
 fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     let what = what.to_owned();
@@ -59,6 +59,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
 
 async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
     http::fit(&mut settings.edge.bounds);
+    let outside = Outside::read(&settings)?;
     // The addresses first: a port in use is refused before anything is made on disk.
     let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {
@@ -97,7 +98,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         keys.entries.clone(),
         identity.origin.clone(),
     ));
-    let watched = Watched::of(&settings, &keys, &store, &reader).await?;
+    let watched = Watched::of(outside, &settings.data, &keys, &store, &reader).await?;
     let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
     // The first checkpoint is kept: from now on its absence means that it was removed.
     log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;

@@ -1,13 +1,13 @@
 //! The cosignatures that have come, of the newest checkpoints.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use audittrail_api::Witnessed;
 use audittrail_checkpoint::{Note, NoteSignature, Policy};
 use audittrail_store::KeptCheckpoint;
-use audittrail_store_embedded::disk::{Disk, Mode, read_file};
+use audittrail_store_embedded::disk::{Disk, Mode, RealDisk, read_file};
 use tokio::sync::watch;
 
 /// Cosignatures are still taken for so many checkpoints: a slow witness answers late.
@@ -119,12 +119,19 @@ impl Cosigned {
 
 /// Keeps the newest checkpoint that meets the policy, for ever. It is not synced: a start reads
 /// it with mistrust, and without it the witnesses are asked again.
-pub(crate) async fn keep(disk: &dyn Disk, data: &Path, mut witnessed: watch::Receiver<Witnessed>) {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server moves what blocks aside"
+)]
+pub(crate) async fn keep(data: PathBuf, mut witnessed: watch::Receiver<Witnessed>) {
     let mut last: Option<KeptCheckpoint> = None;
     loop {
         let met = witnessed.borrow_and_update().met.clone();
         if let Some(met) = met.filter(|met| last.as_ref() != Some(met)) {
-            if let Err(error) = write(disk, data, &met.note) {
+            let (data, note) = (data.clone(), met.note.clone());
+            let written = tokio::task::spawn_blocking(move || write(&RealDisk, &data, &note)).await;
+            let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            if let Err(error) = written {
                 tracing::warn!(%error, "the cosigned checkpoint could not be kept");
             }
             last = Some(met);

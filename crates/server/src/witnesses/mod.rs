@@ -26,7 +26,7 @@ use reqwest::Url;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use self::watched::Watched;
+pub(crate) use self::watched::{Outside, Watched};
 
 use self::ask::{AskError, Asker};
 use self::board::Board;
@@ -81,17 +81,10 @@ impl Witnesses {
     /// Reads the policy of a log.
     ///
     /// # Errors
-    /// If it cannot be used, or is one of other logs.
-    pub(crate) fn of(path: &Path, vkey: &VerifierKey) -> Result<Self, Failure> {
+    /// If it cannot be used.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let policy = read_policy(path)?;
-        let logs = policy.logs();
-        if !logs.is_empty() && !logs.iter().any(|log| log.key == *vkey) {
-            return Err(Failure::Usage(format!(
-                "{shown} lists logs, and this is none of them: add the line `log {vkey}`, or leave \
-                 log lines out"
-            )));
-        }
         if policy.witnesses().len() > WITNESSES_MAX {
             return Err(Failure::Usage(format!(
                 "{shown} lists more than {WITNESSES_MAX} witnesses"
@@ -124,6 +117,22 @@ impl Witnesses {
             path: path.to_owned(),
             askers,
         })
+    }
+
+    /// Whether the policy is one of the log with this key.
+    ///
+    /// # Errors
+    /// If it is of other logs.
+    pub(crate) fn are_of(&self, vkey: &VerifierKey) -> Result<(), Failure> {
+        let logs = self.policy.logs();
+        if logs.is_empty() || logs.iter().any(|log| log.key == *vkey) {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{} lists logs, and this is none of them: add the line `log {vkey}`, or leave log lines \
+             out",
+            self.path.display()
+        )))
     }
 
     pub(crate) fn has_quorum(&self) -> bool {

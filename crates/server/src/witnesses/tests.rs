@@ -7,7 +7,7 @@ use audittrail_checkpoint::{AddCheckpoint, Checkpoint, Cosigner, Note, Policy, S
 use audittrail_entry::Clock as _;
 use audittrail_merkle::{Hash, TreeHead};
 use audittrail_store::KeptCheckpoint;
-use audittrail_store_embedded::disk::{Disk, SimulatedDisk, SyncPoint};
+use audittrail_store_embedded::disk::{Disk, RealDisk, SimulatedDisk, SyncPoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -315,7 +315,8 @@ fn a_watermark_survives_and_each_of_its_syncs_is_needed() {
             .unwrap();
         left_out.into_iter().for_each(|point| disk.leave_out(point));
         let path = Path::new("/other/mark");
-        let watermark = Watermark::new(Arc::new(disk.clone()), path);
+        let data = Path::new("/data");
+        let watermark = Watermark::at(Arc::new(disk.clone()), path, data).unwrap();
         watermark.write(&kept(5)).unwrap();
         watermark.write(&kept(9)).unwrap();
         disk.cut_power();
@@ -336,4 +337,44 @@ fn pauses_grow_and_end() {
         .map(|failures| pause.after(failures).as_secs())
         .collect();
     assert_eq!(seconds, [1, 2, 4, 128, 256, 300, 300, 300]);
+}
+
+/// A target is held out until it has its quorum; what is published meanwhile is skipped.
+#[tokio::test(start_paused = true)]
+async fn rounds_end_with_a_quorum_or_in_time() {
+    let (publish, published) = watch::channel(kept(1));
+    let (target, mut targets) = watch::channel(kept(0));
+    let (show, witnessed) = watch::channel(Witnessed::default());
+    tokio::spawn(rounds(published, target, witnessed));
+    let size = async |targets: &mut watch::Receiver<KeptCheckpoint>| {
+        targets.changed().await.unwrap();
+        targets.borrow_and_update().head.size
+    };
+    let at = tokio::time::Instant::now;
+    assert_eq!(size(&mut targets).await, 1);
+    publish.send_replace(kept(2));
+    publish.send_replace(kept(3));
+    tokio::time::advance(ROUND / 2).await;
+    assert!(!targets.has_changed().unwrap());
+    let met = Some(kept(1));
+    show.send_replace(Witnessed { newest: None, met });
+    let before = at();
+    assert_eq!(size(&mut targets).await, 3);
+    assert!(at() - before < ROUND / 10);
+    // Without a quorum the next comes after a round.
+    publish.send_replace(kept(4));
+    publish.send_replace(kept(5));
+    let before = at();
+    assert_eq!(size(&mut targets).await, 5);
+    assert!(at() - before >= ROUND);
+}
+
+#[test]
+fn a_watermark_is_not_kept_with_the_data() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |path: &str| {
+        let data = home.path().join("data");
+        Watermark::at(Arc::new(RealDisk), &home.path().join(path), &data).is_ok()
+    };
+    assert!(at("mark") && !at("data/mark") && !at("none/mark"));
 }

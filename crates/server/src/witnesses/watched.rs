@@ -1,13 +1,13 @@
 //! All that stands outside and remembers the log: its witnesses and its watermark.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_api::Witnessed;
 use audittrail_checkpoint::Checkpoint;
 use audittrail_store::{KeptCheckpoint, Reader, Store};
-use audittrail_store_embedded::disk::{Disk, RealDisk};
+use audittrail_store_embedded::disk::RealDisk;
 use tokio::sync::watch;
 
 use super::watermark::Watermark;
@@ -33,34 +33,57 @@ struct Told {
     known: Vec<u64>,
 }
 
+/// The settings of both, read before anything is made on disk.
+pub(crate) struct Outside {
+    witnesses: Option<Witnesses>,
+    watermark: Option<Watermark>,
+}
+
+impl Outside {
+    /// # Errors
+    /// If the policy cannot be used, or the watermark cannot be where it is said to be.
+    pub(crate) fn read(settings: &Settings) -> Result<Self, Failure> {
+        let witnesses = settings.witnesses.as_deref().map(Witnesses::read);
+        let watermark = settings.watermark.as_deref();
+        let watermark =
+            watermark.map(|path| Watermark::at(Arc::new(RealDisk), path, &settings.data));
+        Ok(Self {
+            witnesses: witnesses.transpose()?,
+            watermark: watermark.transpose()?,
+        })
+    }
+}
+
 impl Watched {
     /// Compares the log with what stands outside, before anything is signed.
     ///
     /// # Errors
     /// If either has seen more of the log or another history, or its file cannot be used.
     pub(crate) async fn of(
-        settings: &Settings,
+        outside: Outside,
+        data: &Path,
         keys: &LogKeys,
         store: &Arc<dyn Store>,
         reader: &Arc<Reader>,
     ) -> Result<Self, Failure> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let Outside {
+            witnesses,
+            watermark,
+        } = outside;
         let history = Arc::new(History::new(Arc::clone(reader)));
         let vkey = keys.signer.verifier();
-        let path = settings.watermark.as_ref();
-        let watermark = path.map(|path| Watermark::new(Arc::clone(&disk), path));
         if let Some(watermark) = &watermark {
             let head = store.head().await;
             let head = head.map_err(|error| Failure::Failed(error.to_string()))?;
             watermark.compare(&[vkey.clone()], &head, &history).await?;
         }
-        let witnesses = match &settings.witnesses {
+        let witnesses = match witnesses {
             None => None,
-            Some(path) => {
-                let witnesses = Witnesses::of(path, &vkey)?;
+            Some(witnesses) => {
+                witnesses.are_of(&vkey)?;
                 let known = witnesses.compare(store, &history, &keys.signer).await?;
                 let board = witnesses.board();
-                if let Some(note) = board::read(&*disk, &settings.data) {
+                if let Some(note) = board::read(&RealDisk, data) {
                     let kept = own(&note, keys, store, &history).await;
                     kept.into_iter().for_each(|kept| board.put_back(kept));
                 }
@@ -111,7 +134,7 @@ impl Watched {
         };
         let gathering = async move {
             if let Some(told) = witnesses {
-                let keeping = board::keep(&RealDisk, &data, told.board.witnessed());
+                let keeping = board::keep(data, told.board.witnessed());
                 let gathering = told
                     .witnesses
                     .gather(told.board, history, published, told.known);

@@ -32,11 +32,30 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    pub(crate) fn new(disk: Arc<dyn Disk>, path: &Path) -> Self {
-        Self {
+    /// # Errors
+    /// If its directory does not exist, or is the data directory: it would be put back with it.
+    pub(crate) fn at(disk: Arc<dyn Disk>, path: &Path, data: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let within = std::path::absolute(path)
+            .and_then(|path| Ok(path.starts_with(std::path::absolute(data)?)))
+            .unwrap_or(false);
+        if within {
+            return Err(Failure::Usage(format!(
+                "watermark is {shown}, in the data directory: name a file on another volume"
+            )));
+        }
+        let parent = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => path,
+        };
+        disk.list(parent).map_err(|error| {
+            Failure::Usage(format!("watermark is {shown}; its directory: {error}"))
+        })?;
+        Ok(Self {
             disk,
             path: path.to_owned(),
-        }
+        })
     }
 
     /// Compares the log with the watermark, if there is one yet.

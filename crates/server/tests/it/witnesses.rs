@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{DEADLINE, Server, command, repository, start, success, text};
+use crate::support::{BINARY, DEADLINE, Server, command, repository, start, success, text};
 use crate::watching::{Witness, copy, policy, refused, vkey};
 
 async fn post(server: &Server, count: usize) -> String {
@@ -171,6 +171,8 @@ async fn check_restart(watched: Watched, earlier: &str) {
     }
     std::fs::write(&kept, earlier).unwrap();
     witness.stop();
+    let mut fsck = command(BINARY);
+    success(&fsck.arg("fsck").current_dir(home.path()).output().unwrap());
     // Without its witness the log goes on, and shows what it had.
     let server = Server::start_with(home.path(), &[witnesses(&policy)]);
     assert_eq!(server.metric("audittrail_cosigned_entries").await, 300.0);
@@ -316,16 +318,22 @@ fn size(size: impl std::fmt::Display) -> Response {
     (StatusCode::CONFLICT, kind, format!("{size}\n")).into_response()
 }
 
-/// Accepts connections and answers nothing.
+/// Knows nothing at the server's start, and from then on takes requests and answers nothing.
 async fn hanging() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let mut open = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            open.push(stream);
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let respond = move || {
+        let first = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        async move {
+            if !first {
+                std::future::pending::<()>().await;
+            }
+            StatusCode::SERVICE_UNAVAILABLE
         }
-    });
+    };
+    let router = Router::new().fallback(respond);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     url
 }
 
@@ -380,7 +388,12 @@ async fn hostile_witnesses_do_no_harm() {
     let server = Server::start_with(home.path(), &[witnesses(&policy)]);
     // Entries are taken and published while some of them hang.
     let mut id = String::new();
-    for _ in 0..20 {
+    for _ in 0..4 {
+        let entries = json!([{"action": "a"}, {"action": "b"}]);
+        for _ in 0..20 {
+            let (status, answer) = server.post("/logs/", &entries).await;
+            assert_eq!(status, 201, "{answer}");
+        }
         id = post(&server, 5).await;
     }
     let policy = Policy::parse(&std::fs::read(&policy).unwrap()).unwrap();
@@ -456,5 +469,37 @@ fn policies_that_are_not_of_this_log() {
     ] {
         let path = policy(home, &logs, "good", &line(""));
         Server::start_with(home, &[witnesses(&path)]).stop();
+    }
+}
+
+/// One that claims to have seen more is named, and the way out works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_that_claims_more_is_named() {
+    let (home, server) = start();
+    post(&server, 3).await;
+    server.stop();
+    let key = audittrail_checkpoint::Cosigner::from_seed("w", [1; 32]).unwrap();
+    for (says, url) in [
+        ("size 4, and there are only 3", hostile(|_| size(4)).await),
+        (
+            "another history",
+            hostile(|number| match number {
+                0 => size(2),
+                _ => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
+            })
+            .await,
+        ),
+    ] {
+        let lines = format!("witness liar {} {url}\nquorum none\n", key.verifier());
+        let path = policy(home.path(), &[], "policy", &lines);
+        let output = refused(home.path(), &[witnesses(&path)]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(
+            said.contains("witness liar") && said.contains(says),
+            "{said}"
+        );
+        let path = policy(home.path(), &[], "policy", "quorum none\n");
+        Server::start_with(home.path(), &[witnesses(&path)]).stop();
     }
 }
