@@ -146,6 +146,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     greet(&settings, &keys, address)?;
     let (last, watermark) = (sequencer.published.clone(), watched.watermark.clone());
     let watching = watched.run(settings.data.clone(), sequencer.published.clone());
+    let watching = Box::pin(watching);
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
         tokio::join!(scrub, fresh_keys, following::measure(embedded), watching);

@@ -55,18 +55,13 @@ impl Board {
         while recent.len() > CHECKPOINTS_MAX {
             recent.pop_first();
         }
-        self.show(
-            KeptCheckpoint {
-                head: kept.head,
-                note,
-            },
-            met,
-        );
+        let head = kept.head;
+        self.show(&KeptCheckpoint { head, note }, met);
     }
 
     /// Takes the checkpoint that an earlier life kept, if it is one of this log's and still meets
     /// the policy.
-    pub(crate) fn put_back(&self, kept: KeptCheckpoint) {
+    pub(crate) fn put_back(&self, kept: &KeptCheckpoint) {
         let Ok(note) = Note::parse(kept.note.as_bytes()) else {
             return;
         };
@@ -82,7 +77,7 @@ impl Board {
         self.policy.met_by(&by)
     }
 
-    fn show(&self, kept: KeptCheckpoint, met: bool) {
+    fn show(&self, kept: &KeptCheckpoint, met: bool) {
         let newer = |than: &Option<KeptCheckpoint>| {
             let than = than.as_ref();
             than.is_none_or(|than| than.head.size <= kept.head.size)

@@ -12,6 +12,7 @@ mod watched;
 pub(crate) mod watermark;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 mod tests;
 
 use std::path::{Path, PathBuf};

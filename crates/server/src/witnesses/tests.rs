@@ -281,7 +281,7 @@ fn the_board_takes_back_what_still_meets_the_policy() {
         (&one, "none", true),
     ] {
         let board = Board::new(policy(quorum));
-        board.put_back(kept.clone());
+        board.put_back(kept);
         assert_eq!(board.witnessed().borrow().met.is_some(), met, "{quorum}");
     }
 }
@@ -343,7 +343,7 @@ fn pauses_grow_and_end() {
 #[tokio::test(start_paused = true)]
 async fn rounds_end_with_a_quorum_or_in_time() {
     let (publish, published) = watch::channel(kept(1));
-    let (target, mut targets) = watch::channel(kept(0));
+    let (target, mut targets) = watch::channel(kept(9));
     let (show, witnessed) = watch::channel(Witnessed::default());
     tokio::spawn(rounds(published, target, witnessed));
     let size = async |targets: &mut watch::Receiver<KeptCheckpoint>| {

@@ -75,7 +75,8 @@ impl Watched {
         if let Some(watermark) = &watermark {
             let head = store.head().await;
             let head = head.map_err(|error| Failure::Failed(error.to_string()))?;
-            watermark.compare(&[vkey.clone()], &head, &history).await?;
+            let keys = std::slice::from_ref(&vkey);
+            watermark.compare(keys, &head, &history).await?;
         }
         let witnesses = match witnesses {
             None => None,
@@ -85,7 +86,7 @@ impl Watched {
                 let board = witnesses.board();
                 if let Some(note) = board::read(&RealDisk, data) {
                     let kept = own(&note, keys, store, &history).await;
-                    kept.into_iter().for_each(|kept| board.put_back(kept));
+                    kept.iter().for_each(|kept| board.put_back(kept));
                 }
                 Some(Told {
                     witnesses,

@@ -77,7 +77,9 @@ impl Watched {
 
     fn met(&self, note: &str) -> Option<Met> {
         let policy = Policy::parse(&std::fs::read(&self.policy).unwrap()).unwrap();
-        policy.check(note.as_bytes(), &[self.key.clone()]).ok()
+        policy
+            .check(note.as_bytes(), std::slice::from_ref(&self.key))
+            .ok()
     }
 
     /// The checkpoint of this size, once the witness has cosigned it.
