@@ -199,7 +199,7 @@ fn a_conflict_is_exactly_a_size() {
 proptest! {
     /// Nothing that is read panics, and what is read is what was written.
     #[test]
-    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
+    fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
         let _ = parse_cosignatures(&bytes);
         let _ = parse_conflict(Some("text/x.tlog.size"), &bytes);
         let _ = CosignerKey::parse(&text);

@@ -319,6 +319,7 @@ fn a_watermark_survives_and_each_of_its_syncs_is_needed() {
         let watermark = Watermark::at(Arc::new(disk.clone()), path, data).unwrap();
         watermark.write(&kept(5)).unwrap();
         watermark.write(&kept(9)).unwrap();
+        watermark.write(&kept(7)).unwrap();
         disk.cut_power();
         let found = audittrail_store_embedded::disk::read_file(&disk, path).unwrap();
         found == Some(kept(9).note.into_bytes())

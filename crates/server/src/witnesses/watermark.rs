@@ -1,7 +1,7 @@
 //! The watermark: the newest checkpoint, in a file that is not put back with the data.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use audittrail_checkpoint::{Checkpoint, VerifierKey};
@@ -29,6 +29,9 @@ pub(crate) fn describe() {
 pub(crate) struct Watermark {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// The size that was written last. One writes at a time, and nothing older after something
+    /// newer: at the end of the server a write that is still under way meets the last one.
+    written: Arc<Mutex<u64>>,
 }
 
 impl Watermark {
@@ -55,6 +58,7 @@ impl Watermark {
         Ok(Self {
             disk,
             path: path.to_owned(),
+            written: Arc::default(),
         })
     }
 
@@ -136,11 +140,16 @@ impl Watermark {
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// On `Ok` the checkpoint is durable.
+    /// On `Ok` the checkpoint, or a newer one, is durable.
     pub(crate) fn write(&self, kept: &KeptCheckpoint) -> std::io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.head.size < *written {
+            return Ok(());
+        }
         let (content, name) = (SyncPoint::WatermarkFile, SyncPoint::WatermarkName);
         replace_file(&*self.disk, &self.path, kept.note.as_bytes(), content, name)
             .map_err(std::io::Error::from)?;
+        *written = kept.head.size;
         #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point")]
         metrics::gauge!("audittrail_watermark_entries").set(kept.head.size as f64);
         Ok(())
