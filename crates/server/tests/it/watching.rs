@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use reqwest::StatusCode;
 
@@ -100,20 +100,31 @@ pub(crate) fn vkey(home: &Path) -> String {
     success(&output).trim().to_owned()
 }
 
-/// What `serve` says where it does not start.
+/// What `serve` says where it does not start. One that starts is killed, and the test fails.
 pub(crate) fn refused(home: &Path, settings: &[(&str, &str)]) -> Output {
-    command(BINARY)
-        .envs(settings.iter().copied())
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "none",
-        ])
-        .current_dir(home)
-        .output()
-        .unwrap()
+    let mut serve = command(BINARY);
+    serve.envs(settings.iter().copied());
+    serve.args(["serve", "--listen", "127.0.0.1:0"]);
+    serve.args(["--metrics-listen", "none"]).current_dir(home);
+    not_started(serve)
+}
+
+/// The same of any command that would not end by itself.
+pub(crate) fn not_started(mut command: Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let out = child.stdout.take().unwrap();
+    BufReader::new(out).read_line(&mut first).unwrap();
+    if !first.is_empty() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(first, "", "it started");
+    output
 }
 
 /// A copy of a data directory, as a backup has it.

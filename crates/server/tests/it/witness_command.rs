@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{BINARY, command, start, text};
-use crate::watching::{Witness, policy};
+use crate::watching::{Witness, not_started, policy};
 
 const ORIGIN: &str = "example.com/log";
 
@@ -128,7 +128,7 @@ fn ends(home: &Path, arguments: &[&str], policy: &Path) -> (Option<i32>, String)
     let mut witness = command(BINARY);
     witness.args(["witness", "--listen", "127.0.0.1:0", "--policy"]);
     witness.arg(policy).args(arguments).current_dir(home);
-    let output = witness.output().unwrap();
+    let output = not_started(witness);
     (output.status.code(), text(&output.stderr))
 }
 
