@@ -471,7 +471,8 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
-fn metrics_router(prometheus: PrometheusHandle) -> Router {
+/// Prometheus, at `/metrics`.
+pub(crate) fn metrics_router(prometheus: PrometheusHandle) -> Router {
     let render = move || {
         let text = prometheus.render();
         async move {
