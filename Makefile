@@ -27,6 +27,8 @@
 #            exports a small and a large log and compares the server's peak memory
 # make fuzz-evidence CASES=1000000
 #            changes evidence in so many ways; nothing that is not evidence may verify
+# make fuzz-witness CASES=1000000
+#            random and changed policies, requests to witnesses and their answers
 # make bench-evidence
 #            evidence of a small and a large log: bytes an entry, rates, peak memory
 
@@ -52,7 +54,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
-	bench-evidence fuzz-evidence FORCE
+	bench-evidence fuzz-evidence fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -132,3 +134,7 @@ bench-evidence: $(BINARY)
 
 fuzz-evidence:
 	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put
+
+fuzz-witness:
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked -p audittrail-checkpoint --test it any_
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked -p audittrail-checkpoint --test it changed_bits
