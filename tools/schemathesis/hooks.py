@@ -122,6 +122,9 @@ def map_case(context, case):
     for one, other in (("time_zone", "interval"), ("top", "by")):
         if other not in case.query:
             case.query.pop(one, None)
+    # Only evidence can leave something out.
+    if case.query.get("format") != "evidence":
+        case.query.pop("withhold", None)
     if int(case.query.get("page", 1)) * int(case.query.get("page_size", 20)) > 10_000:
         del case.query["page"]
     return case

@@ -117,6 +117,10 @@ pub(crate) async fn export(
     let words = "json, ndjson, csv, evidence and report";
     let format = parameters.take_word("format", words, Format::parse)?;
     let format = format.unwrap_or(Format::Json);
+    if parameters.take("withhold")?.is_some() {
+        let detail = "goes with format=evidence and report only; give one, or leave it out";
+        return Err(Problem::parameter("withhold", detail));
+    }
     let filter = Filter::from_parameters(parameters.iter())
         .map_err(|errors| Problem::parameters(&errors))?;
     let (kind, subtype, more) = format.media_type();

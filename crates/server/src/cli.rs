@@ -69,6 +69,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail prove 0198c0de-0000-7000-8000-000000000000 --key \"$VKEY\" --out door.tlog-proof"
     )]
     Prove(ProveArguments),
+    /// Watch a log from outside: that it only grows, and is what its key signed.
+    ///
+    /// It keeps the newest checkpoint it saw and proves from hash tiles that each new one extends
+    /// it; with --mirror it also copies the log and checks every leaf. What shows a second history
+    /// is kept. Ends with 1 if anything did not verify, with 3 if the log could not be checked.
+    #[command(
+        after_help = "Example:\n  audittrail monitor https://log.example.org --key \"$VKEY\" --state log.checkpoint --mirror log-copy --webhook https://alerts.example.org/hook"
+    )]
+    Monitor(MonitorArguments),
     /// Ask a server whether it takes writes, for the health check of a container.
     ///
     /// It asks the address that `serve` has with the same settings. Ends with 0 if the server is
@@ -318,6 +327,56 @@ pub(crate) struct ProveArguments {
     /// A token with the scope logs:prove.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MonitorArguments {
+    /// The log: the URL below which it has /checkpoint and /tile/.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The log's verifier key, from a place that is not the log; again for each further key while
+    /// it changes its key.
+    #[arg(long, value_name = "VKEY", required = true)]
+    pub(crate) key: Vec<String>,
+    /// Where the newest checkpoint is kept; evidence and status beside it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "audittrail-monitor.checkpoint"
+    )]
+    pub(crate) state: PathBuf,
+    /// Check once and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The time from one check to the next: a number with ms, s, m or h. [default: 60s]
+    #[arg(long, value_name = "TIME", conflicts_with = "once")]
+    pub(crate) interval: Option<String>,
+    /// Copy the log into this directory, each leaf checked, as a static tlog-tiles log.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) mirror: Option<PathBuf>,
+    /// Tell each new finding here, by a POST of JSON.
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook: Option<String>,
+    /// Where Prometheus finds metrics: address and port. [default: nowhere]
+    // Of the type of the server's setting of this name, which is one of all commands: its variable
+    // counts here, too.
+    #[arg(long, value_name = "ADDR", conflicts_with = "once")]
+    pub(crate) metrics_listen: Option<String>,
+    /// It is a finding if the newest checkpoint was first seen so long ago.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_age: Option<String>,
+    /// It is a finding if the log cannot be checked for so long. [default: 10m]
+    #[arg(long, value_name = "TIME", conflicts_with = "once")]
+    pub(crate) unreachable_after: Option<String>,
+    /// The time for one answer of the log. [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// A token with the scope logs:prove, where the log asks for one.
+    #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print each check as a line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -79,6 +79,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Prove(arguments) => commands::prove::run(&arguments),
+        Command::Monitor(arguments) => commands::monitor::run(&arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

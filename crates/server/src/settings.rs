@@ -336,11 +336,16 @@ fn only(given: Option<&str>, name: &str, possible: &str) -> Result<(), Failure> 
     }
 }
 
-fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, Failure> {
-    let text = given.unwrap_or(default);
+/// Without an address given, the one that is the example.
+pub(crate) fn address(
+    name: &str,
+    given: Option<&str>,
+    example: &str,
+) -> Result<SocketAddr, Failure> {
+    let text = given.unwrap_or(example);
     text.parse().map_err(|_| {
         usage(format!(
-            "{name} is {text}; write an IP address and a port, like {default}"
+            "{name} is {text}; write an IP address and a port, like {example}"
         ))
     })
 }

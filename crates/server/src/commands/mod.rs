@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod manual;
+pub(crate) mod monitor;
 mod partial;
 pub(crate) mod prove;
 mod remote;

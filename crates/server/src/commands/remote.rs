@@ -13,6 +13,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// More of an error's body is not read.
 const DETAIL_BYTES: usize = 64 << 10;
+/// More characters of it are not shown.
+const DETAIL_SHOWN: usize = 2_000;
 
 /// The token given, or what to do about it.
 pub(crate) fn token<'a>(given: Option<&'a str>, role: &str) -> Result<&'a str, Failure> {
@@ -66,7 +68,12 @@ pub(crate) fn chain(error: &reqwest::Error) -> String {
 }
 
 /// What a problem document says, or that there is none.
-pub(crate) async fn detail(mut response: Response) -> String {
+pub(crate) async fn detail(response: Response) -> String {
+    detail_of(&problem(response).await)
+}
+
+/// A problem document; null where the answer is none.
+pub(crate) async fn problem(mut response: Response) -> serde_json::Value {
     let mut body = Vec::new();
     while let Ok(Some(part)) = response.chunk().await {
         body.extend(part);
@@ -74,7 +81,14 @@ pub(crate) async fn detail(mut response: Response) -> String {
             break;
         }
     }
-    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    serde_json::from_slice(&body).unwrap_or_default()
+}
+
+/// What it says.
+pub(crate) fn detail_of(problem: &serde_json::Value) -> String {
     let detail = problem.get("detail").and_then(serde_json::Value::as_str);
-    detail.unwrap_or("it does not say why").to_owned()
+    let detail = detail.unwrap_or("it does not say why");
+    // It comes from elsewhere, and goes to a terminal.
+    let shown = detail.chars().filter(|one| !one.is_control());
+    shown.take(DETAIL_SHOWN).collect()
 }

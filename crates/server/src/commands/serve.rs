@@ -415,13 +415,13 @@ async fn upkeep(prometheus: &PrometheusHandle) {
 }
 
 /// SIGINT and SIGTERM, none of which is missed from the first on.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| failed("signals cannot be listened for")(&error));
         Ok(Self {
@@ -430,7 +430,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -446,7 +446,8 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
-fn metrics_router(prometheus: PrometheusHandle) -> Router {
+/// Prometheus, at `/metrics`.
+pub(crate) fn metrics_router(prometheus: PrometheusHandle) -> Router {
     let render = move || {
         let text = prometheus.render();
         async move {

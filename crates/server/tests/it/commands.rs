@@ -19,7 +19,7 @@ fn every_command_has_an_example() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
     for name in [
-        "serve", "token", "keys", "import", "export", "prove", "health", "fsck",
+        "serve", "token", "keys", "import", "export", "prove", "monitor", "health", "fsck",
     ] {
         assert!(help.contains(&format!("\n  {name} ")), "{help}");
         let (code, help, _) = run(&[name, "--help"]);

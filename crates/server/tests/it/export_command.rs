@@ -285,7 +285,10 @@ fn a_partial_file_has_one_writer() {
     // Refused before it asks anybody.
     let nobody = "http://127.0.0.1:1";
     let (code, said) = code_of(&export_from(nobody, "ndjson", &out));
-    assert!(code == Some(3) && said.contains("another export"), "{said}");
+    assert!(
+        code == Some(3) && said.contains("another run is writing"),
+        "{said}"
+    );
 
     let pid = rustix::process::Pid::from_child(&first);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

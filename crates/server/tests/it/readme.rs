@@ -63,6 +63,10 @@ fn the_shell_blocks_run() {
         "{said}"
     );
     assert!(
+        answers[5].contains("the first checkpoint seen") && answers[5].contains("each in the tree"),
+        "{said}"
+    );
+    assert!(
         !text(&output.stderr).contains("error"),
         "{}",
         text(&output.stderr)

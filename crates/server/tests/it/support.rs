@@ -74,6 +74,11 @@ impl Server {
         Self::of(home, spawn(home, settings))
     }
 
+    /// Starts where an earlier one was.
+    pub(crate) fn start_at(home: &Path, address: &str) -> Self {
+        Self::start_with(home, &[("AUDITTRAIL_LISTEN", address)])
+    }
+
     /// Starts in a shell, after a command of its.
     pub(crate) fn start_after(home: &Path, before: &str) -> Self {
         let mut shell = command("sh");
@@ -239,14 +244,14 @@ fn spawn_by(mut command: Command, home: &Path) -> (Child, String) {
         .append(true)
         .open(home.join("server.log"))
         .unwrap();
+    let given = command
+        .get_envs()
+        .any(|(name, value)| name == "AUDITTRAIL_LISTEN" && value.is_some());
+    if !given {
+        command.env("AUDITTRAIL_LISTEN", "127.0.0.1:0");
+    }
     let mut child = command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "same",
-        ])
+        .args(["serve", "--metrics-listen", "same"])
         .current_dir(home)
         .stdout(Stdio::piped())
         .stderr(log)

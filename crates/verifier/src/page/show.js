@@ -38,7 +38,7 @@ function verdict() {
   const tampered = evidence.found > 0 || page.own?.error;
   let say;
   if (tampered) {
-    say = ["bad", "TAMPERED OR DAMAGED: this report does not verify", `${evidence.found + (page.own?.error ? 1 : 0)} findings, listed below. Do not rely on what it shows.`];
+    say = ["bad", "TAMPERED OR DAMAGED: this report does not verify", `What does not hold is listed below, ${evidence.found + (page.own?.error ? 1 : 0)} in all. Do not rely on the rest without knowing why.`];
   } else if (page.pasted?.error) {
     say = ["bad", "NOT VERIFIED under the key that was pasted", page.pasted.error];
   } else if (anchor() === "unchecked") {
@@ -65,7 +65,8 @@ async function paste() {
   const state = text === "" || !page.evidence.note ? null : await trust(text);
   if (turn !== turns) return;
   page.pasted = state;
-  by("key-state").textContent = state === null ? "No key was pasted."
+  by("key-state").textContent = !page.evidence.note ? "There is no checkpoint that a key could confirm."
+    : state === null ? "No key was pasted."
     : state.error ? `This key does not confirm the report: ${seen(state.error)}.`
       : state.holds === null ? "The signature cannot be checked in this browser."
         : "This key signed the checkpoint.";
