@@ -21,6 +21,8 @@
 #            validates the OpenAPI document, and sends what it allows and what it forbids
 # make test-docs-page
 #            opens /docs/ in Chromium
+# make test-report-page
+#            opens reports in Chromium, as they are and tampered with
 # make drive-api ROWS=words
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
@@ -53,8 +55,8 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
-	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
-	bench-evidence fuzz-evidence fuzz-witness FORCE
+	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
+	bench-export-memory bench-evidence fuzz-evidence fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -65,6 +67,7 @@ test:
 	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
+	tools/test-report-page target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
 
@@ -105,6 +108,10 @@ schemathesis: $(BINARY)
 test-docs-page: $(BINARY)
 	tools/test-needs
 	tools/test-docs-page $(BINARY)
+
+test-report-page: $(BINARY)
+	tools/test-needs
+	tools/test-report-page $(BINARY)
 
 drive-api: $(BINARY)
 	tools/test-needs

@@ -1,5 +1,6 @@
 """What is not there yet, or only in some builds: absent it has to be absent everywhere, there it
 has to be documented. The cases of its rows are carried out where docs/api.md has the rows."""
+import base64
 import json
 import re
 import uuid
@@ -18,7 +19,7 @@ ENDPOINTS = {
 }
 COMMANDS = ["worker", "prove", "verify", "backup", "copy", "bench"]
 FLAGS = ["--worker", "--tiles", "--watermark"]
-FORMATS = ["parquet", "evidence"]
+FORMATS = ["parquet", "evidence", "report"]
 EVIDENCE = "application/vnd.audittrail.evidence+jsonl"
 
 
@@ -285,6 +286,36 @@ def evidence_refused(world):
     equal(server.size(), size)
 
 
+REPORT = "Export: report"
+
+
+@optional(REPORT, True)
+def a_page_with_the_evidence_in_it(world):
+    server = world.known
+    answer = server.get("/logs/export/", format="report", outcome="denied",
+                        index_to=str(model.LAST)).ok()
+    equal(answer.headers["Content-Type"], "text/html; charset=utf-8")
+    expect(answer.headers["Content-Disposition"].endswith('.html"'), answer.headers)
+    within = answer.body.decode().split('id="evidence">\n')[1].split("</script>")[0]
+    first, *entries, last = b"".join(map(base64.b64decode, within.splitlines())).splitlines()
+    equal(json.loads(first)["evidence"], 1)
+    wanted = model.selected(lambda entry: entry.get("outcome") == "denied")
+    equal([json.loads(entry)["index"] for entry in entries], wanted)
+    equal(json.loads(last), {"end": True, "count": len(wanted)})
+    server.get("/logs/export/", format="report", withhold="sealed", action="no.such").ok()
+
+
+@optional(REPORT, False)
+def report_refused(world):
+    server, size = world.plain, world.plain.size()
+    server.get("/logs/export/", headers={"Accept": EVIDENCE}, format="report").problem(
+        406, "not-acceptable")
+    server.get("/logs/export/", server.token(roles="reader"), format="report").problem(
+        403, "forbidden")
+    server.get("/logs/export/", format="report", withhold="all").parameter("withhold")
+    equal(server.size(), size)
+
+
 def command_rows(world):
     """Rows of commands in docs/api.md, whatever their arguments are."""
     return [row for row in tables.rows(world) if row.startswith("From the command line: audittrail")]
@@ -303,7 +334,10 @@ def verify(world):
     with open(path, "wb") as file:
         file.write(body)
     key_text = ends(world, 0, "keys", "--data", server.data).stdout.strip()
-    ends(world, 0, "verify", path, "--key", key_text)
+    page = path + ".html"
+    ends(world, 0, "verify", path, "--key", key_text, "--html", page)
+    with open(page, encoding="utf-8") as file:
+        expect(file.read().endswith("</html>\n"), "the page has no end")
     with open(path, "wb") as file:
         file.write(b"\n".join(body.splitlines()[:-1]) + b"\n")
     ends(world, 1, "verify", path, "--key", key_text)

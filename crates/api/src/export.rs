@@ -92,7 +92,8 @@ impl Format {
             (Vec<schemas::Entry> = "application/json"),
             (String = "application/x-ndjson"),
             (String = "text/csv"),
-            (String = "application/vnd.audittrail.evidence+jsonl")
+            (String = "application/vnd.audittrail.evidence+jsonl"),
+            (String = "text/html")
         ),
         headers(
             ("X-AuditTrail-Tree-Size" = u64, description = "So many entries the log had."),
@@ -109,15 +110,15 @@ pub(crate) async fn export(
 ) -> Result<Response, Problem> {
     let access = access(principal.export_access()?);
     let mut parameters = Parameters::of(&uri)?;
-    if export_evidence::is_wanted(&parameters) {
-        return export_evidence::export(shared, &principal, access, parameters, &method, &headers)
-            .await;
+    if let Some(form) = export_evidence::wanted(&parameters) {
+        let about = (&method, &headers);
+        return export_evidence::export(form, shared, &principal, access, parameters, about).await;
     }
-    let words = "json, ndjson, csv and evidence";
+    let words = "json, ndjson, csv, evidence and report";
     let format = parameters.take_word("format", words, Format::parse)?;
     let format = format.unwrap_or(Format::Json);
     if parameters.take("withhold")?.is_some() {
-        let detail = "goes with format=evidence only; give that, or leave it out";
+        let detail = "goes with format=evidence and report only; give one, or leave it out";
         return Err(Problem::parameter("withhold", detail));
     }
     let filter = Filter::from_parameters(parameters.iter())

@@ -4,6 +4,8 @@
 //! All proofs lead to one published checkpoint. They are built from the store's hashes, a tile of
 //! which is read once, and each is checked before it is sent: what a damaged tile gives is never
 //! sent as a proof. An entry that fails verification is a line that says so and has no proof.
+//!
+//! `format=report` is the same within a page that checks it when a browser opens it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,10 @@ use audittrail_merkle::{
 use audittrail_store::{
     Access, Checked, CountMode, Filter, Order, Query, Start, StoreError, StoreErrorKind, Verdict,
 };
-use audittrail_verifier::{EntryLine, Header, WHOLE_EVERY, write_end, write_failed};
+use audittrail_verifier::{
+    EntryLine, Header, MEDIA_TYPE, REPORT_MEDIA_TYPE, ReportPage, WHOLE_EVERY, write_end,
+    write_failed,
+};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse as _, Response};
@@ -30,27 +35,61 @@ use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::render::parse;
 
-/// The value of `format`.
-pub(crate) const NAME: &str = "evidence";
+/// Whether evidence comes bare, or within a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Evidence,
+    Report,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 2] = [Self::Evidence, Self::Report];
+
+    /// The value of `format`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence",
+            Self::Report => "report",
+        }
+    }
+
+    /// The media type, and what else `Content-Type` says.
+    fn media_type(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Evidence => (MEDIA_TYPE, ""),
+            Self::Report => (REPORT_MEDIA_TYPE, "; charset=utf-8"),
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence.jsonl",
+            Self::Report => "html",
+        }
+    }
+}
+
 /// A checkpoint is published at least every second while there is something new.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(30);
 
 /// What stands last in an export that broke off: no line of evidence, and without an end.
 const BROKEN_OFF: &[u8] = b"{\"broken_off\":\"this export is incomplete";
 
-/// Whether the form is this one.
-pub(crate) fn is_wanted(parameters: &Parameters) -> bool {
+/// The form, if it is one of these.
+pub(crate) fn wanted(parameters: &Parameters) -> Option<Form> {
     let mut formats = parameters.iter().filter(|(name, _)| *name == "format");
-    formats.next().is_some_and(|(_, value)| value == NAME) && formats.next().is_none()
+    let (_, value) = formats.next()?;
+    let form = Form::ALL.into_iter().find(|form| form.name() == value)?;
+    formats.next().is_none().then_some(form)
 }
 
 pub(crate) async fn export(
+    form: Form,
     shared: Arc<Shared>,
     principal: &Principal,
     access: Access,
     mut parameters: Parameters,
-    method: &Method,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
     parameters.take("format")?;
     let withhold = parameters.take_word("withhold", "sealed", |word| {
@@ -58,17 +97,18 @@ pub(crate) async fn export(
     })?;
     let filter = Filter::from_parameters(parameters.iter())
         .map_err(|errors| Problem::parameters(&errors))?;
-    let (kind, subtype) = ("application", "vnd.audittrail.evidence+jsonl");
+    let (media_type, more) = form.media_type();
+    let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
     accepts(headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
     let shown = [
-        (
-            header::CONTENT_TYPE.as_str(),
-            audittrail_verifier::MEDIA_TYPE.to_owned(),
-        ),
+        (header::CONTENT_TYPE.as_str(), format!("{media_type}{more}")),
         (
             header::CONTENT_DISPOSITION.as_str(),
-            format!("attachment; filename=\"audittrail-{size}.evidence.jsonl\""),
+            format!(
+                "attachment; filename=\"audittrail-{size}.{}\"",
+                form.extension()
+            ),
         ),
         ("x-audittrail-tree-size", size.to_string()),
     ];
@@ -82,7 +122,7 @@ pub(crate) async fn export(
         recorded.push("withhold", "sealed");
     }
     shared
-        .record_export(principal, &recorded, NAME, size)
+        .record_export(principal, &recorded, form.name(), size)
         .await?;
     // The entry about the export is in the log now, so that there is something to cover.
     let checkpoint = shared.proving(size.saturating_sub(1), CHECKPOINT_WAIT);
@@ -118,6 +158,7 @@ pub(crate) async fn export(
         together: FEWEST,
         state: Progress::Reading,
         ready: Vec::new(),
+        page: None,
         lines: Lines {
             withheld: header.withheld,
             count: 0,
@@ -129,6 +170,9 @@ pub(crate) async fn export(
     header.write(&mut evidence.ready);
     // What cannot even begin is a problem document.
     evidence.read().await?;
+    if form == Form::Report {
+        evidence.begin_page();
+    }
     let parts = stream::try_unfold(evidence, Evidence::part);
     Ok((shown, Body::from_stream(parts)).into_response())
 }
@@ -169,7 +213,15 @@ struct Evidence {
     state: Progress,
     /// What is ready to be sent.
     ready: Vec<u8>,
+    /// What wraps the lines, for a report.
+    page: Option<Paged>,
     lines: Lines,
+}
+
+struct Paged {
+    page: ReportPage,
+    /// The beginning of the page, until it is sent.
+    html: Vec<u8>,
 }
 
 /// What the next line depends on.
@@ -207,8 +259,33 @@ impl Evidence {
             self.state = Progress::Ended;
             write_end(self.lines.count, &mut self.ready);
         }
-        let part = std::mem::take(&mut self.ready);
+        let part = self.within_page();
         Ok(Some((Bytes::from(part), self)))
+    }
+
+    fn begin_page(&mut self) {
+        let mut html = Vec::new();
+        let page = ReportPage::begin(&mut html);
+        self.page = Some(Paged { page, html });
+    }
+
+    /// What is ready, as it is sent.
+    fn within_page(&mut self) -> Vec<u8> {
+        let part = std::mem::take(&mut self.ready);
+        let Some(Paged { mut page, mut html }) = self.page.take() else {
+            return part;
+        };
+        page.evidence(&part, &mut html);
+        match self.state {
+            Progress::Ended => page.end(&mut html),
+            // A page without an end; the evidence in it has none either.
+            Progress::BrokenOff => page.flush(&mut html),
+            Progress::Reading => {
+                let sent = Vec::new();
+                self.page = Some(Paged { page, html: sent });
+            }
+        }
+        html
     }
 
     /// Reads some entries and writes those that are selected.

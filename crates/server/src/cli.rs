@@ -305,6 +305,10 @@ pub(crate) struct VerifyArguments {
     /// Print the report as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write a page with the evidence in it, which shows it and checks it in any browser, also
+    /// where the evidence does not verify.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Check on so many threads. [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub(crate) threads: Option<u16>,

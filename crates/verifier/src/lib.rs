@@ -1,5 +1,5 @@
 //! Evidence files, docs/formats.md "Evidence, version 1": writing their lines, and checking them
-//! with nothing but the log's verifier key.
+//! with nothing but the log's verifier key; and [`ReportPage`], a page around one that checks itself.
 //!
 //! Nothing here opens a file, asks a clock or starts a thread. [`verify`] reads a file from
 //! beginning to end in constant memory. Who has several cores does the same in three steps:
@@ -21,6 +21,7 @@ mod check;
 mod erasure;
 mod format;
 mod line;
+mod page;
 mod parts;
 mod report;
 mod scan;
@@ -31,6 +32,7 @@ pub use erasure::{ERASURE, erased_ranges};
 pub use format::{
     EntryLine, Header, HeaderError, MEDIA_TYPE, WHOLE_EVERY, write_end, write_failed,
 };
+pub use page::{REPORT_BYTES_SENSIBLE, REPORT_MEDIA_TYPE, ReportPage};
 pub use parts::{HEADER_BYTES_MAX, LINE_BYTES_MAX, Part, Parts};
 pub use report::{Check, FINDINGS_KEPT, Finding, Report, shown};
 pub use tally::Tally;

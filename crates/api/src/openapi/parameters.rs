@@ -190,18 +190,19 @@ impl IntoParams for Exporting {
         let mut formats = crate::export::FORMATS
             .map(crate::export::Format::name)
             .to_vec();
-        formats.push(crate::export_evidence::NAME);
+        formats.extend(crate::export_evidence::Form::ALL.map(crate::export_evidence::Form::name));
         vec![
             query(
                 "format",
                 words(&formats).default(Some(json!(formats[0]))),
                 "The form of the answer. `evidence`: entries with proofs under a signed \
-                 checkpoint, which `audittrail verify` checks offline.",
+                 checkpoint, which `audittrail verify` checks offline. `report`: the same as a page for \
+                 people, which checks itself in a browser.",
             ),
             query(
                 "withhold",
                 words(&["sealed"]),
-                "With `format=evidence` alone: leaves out who, what was acted on, from where and \
+                "With `format=evidence` and `report` alone: leaves out who, what was acted on, from where and \
                  the details. What is left is proven all the same.",
             ),
         ]

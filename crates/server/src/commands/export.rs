@@ -60,6 +60,13 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<(), Failure> {
     })?;
     if let Some(partial) = partial {
         let path = partial.finish()?;
+        if arguments.format == Form::Report {
+            crate::out!(
+                "a report of a log of {size} written to {}: open it in a browser",
+                path.display()
+            );
+            return Ok(());
+        }
         crate::out!(
             "{} entries of a log of {size} written to {}",
             whole.entries(),
@@ -81,9 +88,10 @@ fn url(arguments: &ExportArguments) -> Result<reqwest::Url, Failure> {
     let mut query = url.query_pairs_mut();
     query.append_pair("format", arguments.format.name());
     if let Some(Withheld::Sealed) = arguments.withhold {
-        if arguments.format != Form::Evidence {
+        if !matches!(arguments.format, Form::Evidence | Form::Report) {
             return Err(Failure::Usage(
-                "--withhold: only evidence can leave parts out; give --format evidence".to_owned(),
+                "--withhold: only evidence can leave parts out; give --format evidence or report"
+                    .to_owned(),
             ));
         }
         query.append_pair("withhold", "sealed");

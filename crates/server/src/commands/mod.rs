@@ -15,4 +15,5 @@ mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod verify;
+mod verify_page;
 pub(crate) mod whole;

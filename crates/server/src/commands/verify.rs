@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, mpsc};
 
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::cli::VerifyArguments;
+use crate::commands::verify_page::{Copied, Page};
 use crate::log_keys::without_line_end;
 use crate::witnesses::read_policy;
 
@@ -30,22 +31,35 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Result<(), Failure> {
         .map(usize::from)
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
-    let report = if arguments.file.as_os_str() == "-" {
-        let stdin = BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock());
-        check(stdin, trust, threads, None)
-    } else {
-        File::open(&arguments.file).and_then(|file| {
-            let size = file.metadata().map(|about| about.len()).ok();
-            let file = BufReader::with_capacity(BUFFER_BYTES, file);
-            check(file, trust, threads, size)
-        })
+    let unread = |error: io::Error| {
+        let file = arguments.file.display();
+        Failure::Failed(format!("{file} cannot be read: {error}"))
     };
-    let report = report.map_err(|error| {
-        Failure::Failed(format!(
-            "{} cannot be read: {error}",
-            arguments.file.display()
-        ))
-    })?;
+    // Opened first, so that no page is begun where there is nothing to read.
+    let (file, size): (Box<dyn Read>, _) = if arguments.file.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(&arguments.file).map_err(unread)?;
+        let size = file.metadata().map(|about| about.len()).ok();
+        (Box::new(file), size)
+    };
+    let mut page = arguments.html.as_deref().map(Page::open).transpose()?;
+    let page_too = page.as_mut();
+    let copied = Copied {
+        file,
+        page: page_too,
+    };
+    let mut file = BufReader::with_capacity(BUFFER_BYTES, copied);
+    let report = check(&mut file, trust, threads, size).and_then(|report| {
+        // What was not looked at is in the page, too.
+        if arguments.html.is_some() {
+            io::copy(&mut file, &mut io::sink())?;
+        }
+        Ok(report)
+    });
+    let report = report.map_err(unread)?;
+    drop(file);
+    page.map_or(Ok(()), Page::finish)?;
     if arguments.json {
         crate::out!("{}", as_json(&report));
     } else {

@@ -18,6 +18,8 @@ pub(crate) enum Form {
     Csv,
     /// Entries with their proofs, for `audittrail verify`.
     Evidence,
+    /// A page for people with the same within, which checks itself in a browser.
+    Report,
 }
 
 impl Form {
@@ -27,6 +29,7 @@ impl Form {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
             Self::Evidence => "evidence",
+            Self::Report => "report",
         }
     }
 
@@ -36,6 +39,7 @@ impl Form {
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv",
             Self::Evidence => audittrail_verifier::MEDIA_TYPE,
+            Self::Report => audittrail_verifier::REPORT_MEDIA_TYPE,
         }
     }
 
@@ -43,7 +47,7 @@ impl Form {
     fn depth(self) -> u32 {
         match self {
             Self::Json => 2,
-            Self::Ndjson | Self::Csv | Self::Evidence => 1,
+            Self::Ndjson | Self::Csv | Self::Evidence | Self::Report => 1,
         }
     }
 }
@@ -56,6 +60,8 @@ const UNVERIFIED_ROW: &[u8] = b",false\r";
 /// Names of members of evidence: in the place of a name these can be nothing else.
 const FAILED: &[u8] = b"\"error\"";
 const END: &[u8] = b"\"end\"";
+/// The end of a report; nothing else in it ends so.
+const END_OF_PAGE: &[u8] = b"</html>\n";
 /// As long as the longest of these.
 const KEPT: usize = 16;
 
@@ -99,6 +105,7 @@ impl Whole {
         match self.form {
             Form::Csv => self.take_csv(bytes),
             Form::Json | Form::Ndjson | Form::Evidence => self.take_json(bytes),
+            Form::Report => self.ended = self.is_before(bytes, bytes.len(), END_OF_PAGE),
         }
         let kept = &bytes[bytes.len().saturating_sub(KEPT)..];
         self.last.rotate_left(kept.len());
@@ -178,7 +185,7 @@ impl Whole {
                 self.ended = match self.form {
                     Form::Ndjson => true,
                     Form::Evidence => self.count.is_some_and(|count| count == self.entries()),
-                    Form::Json | Form::Csv => false,
+                    Form::Json | Form::Csv | Form::Report => false,
                 };
             }
             _ => {}
@@ -206,7 +213,8 @@ impl Whole {
     pub(crate) fn entries(&self) -> u64 {
         match self.form {
             Form::Csv => self.rows.saturating_sub(1),
-            Form::Json | Form::Ndjson => self.rows,
+            // Those of a report are counted where it is opened.
+            Form::Json | Form::Ndjson | Form::Report => self.rows,
             // Neither the header nor the end.
             Form::Evidence => self
                 .rows
@@ -283,6 +291,15 @@ mod tests {
         let text = format!("{none}{{\"broken_off\":\"this");
         assert!(!seen(Form::Evidence, &text).0);
         assert!(!seen(Form::Evidence, &format!("{none}{entry}\n")).0);
+    }
+
+    #[test]
+    fn report() {
+        let text = "<html></html>x</script>\n</html>\n";
+        assert_eq!(seen(Form::Report, text), (true, 0, 0));
+        for cut in 0..text.len() {
+            assert!(!seen(Form::Report, &text[..cut]).0, "{}", &text[..cut]);
+        }
     }
 
     #[test]
