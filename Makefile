@@ -25,8 +25,10 @@
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
-# make fuzz-evidence CASES=1000000
-#            changes evidence in so many ways; nothing that is not evidence may verify
+# make fuzz TARGET=evidence SECONDS=600
+#            tries inputs for one of the targets in fuzz/: needs nightly Rust and cargo-fuzz
+# make fuzz-all SECONDS=600
+#            the same for each of them, one after the other
 # make bench-evidence
 #            evidence of a small and a large log: bytes an entry, rates, peak memory
 
@@ -42,7 +44,8 @@ ENTRIES ?= 1000000
 BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
-CASES ?= 1000000
+SECONDS ?= 600
+TARGET ?= evidence
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -52,7 +55,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
-	bench-evidence fuzz-evidence FORCE
+	bench-evidence fuzz fuzz-all FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -130,5 +133,8 @@ bench-export-memory: $(BINARY)
 bench-evidence: $(BINARY)
 	tools/bench-evidence $(BINARY)
 
-fuzz-evidence:
-	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put
+fuzz:
+	tools/fuzz $(SECONDS) $(TARGET)
+
+fuzz-all:
+	tools/fuzz $(SECONDS)
