@@ -9,8 +9,10 @@ fuzz_target!(|data: &[u8]| {
     // Base64 has one spelling and lines one form, so that a note has one, too.
     assert_eq!(note.to_string().as_bytes(), data);
     if note.verify(&audittrail_fuzz::keys()).is_ok() {
-        let signed = audittrail_fuzz::checkpoint();
-        let signed = Note::parse(signed.as_bytes()).expect("it was signed as a note");
-        assert_eq!(note.text, signed.text, "a text verifies that nobody signed");
+        assert!(
+            audittrail_fuzz::is_signed(&note.text),
+            "a text verifies that nobody signed: {}",
+            note.text
+        );
     }
 });

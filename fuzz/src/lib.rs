@@ -1,6 +1,6 @@
 //! What several targets share: fixed keys, and small logs whose every answer is known.
 
-use audittrail_checkpoint::{Checkpoint, Signer, VerifierKey};
+use audittrail_checkpoint::{Signer, VerifierKey};
 use audittrail_entry::{Limits, NewEntry, Record, SealWith, SigningKey, Submitter, Timestamp};
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash, node_hash};
 
@@ -9,7 +9,7 @@ pub const ORIGIN: &str = "example.com/audit-log";
 /// When everything happens.
 pub const NOW: Timestamp = Timestamp::from_nanos(1_767_225_600_000_000_000);
 
-/// Signs the checkpoint of the eight leaves, and nothing else.
+/// Signed the golden notes, and nothing else.
 pub fn signer() -> Signer {
     Signer::from_seed(ORIGIN, std::array::from_fn(|at| at as u8)).expect("the name is a key's")
 }
@@ -19,9 +19,21 @@ pub fn keys() -> Vec<VerifierKey> {
     vec![signer().verifier()]
 }
 
-/// The leaf hashes of eight leaves of one byte each.
+/// Those that the tests of Certificate Transparency use.
+const LEAVES: [&[u8]; 8] = [
+    b"",
+    b"\x00",
+    b"\x10",
+    b"\x20\x21",
+    b"01",
+    b"@ABC",
+    b"PQRSTUVW",
+    b"`abcdefghijklmno",
+];
+
+/// The leaf hashes of eight leaves.
 pub fn leaves() -> [Hash; 8] {
-    std::array::from_fn(|at| leaf_hash(&[at as u8]))
+    LEAVES.map(leaf_hash)
 }
 
 /// The head of their tree.
@@ -31,16 +43,17 @@ pub fn head() -> TreeHead {
     edge.head()
 }
 
-/// Their checkpoint, signed.
-pub fn checkpoint() -> String {
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        head: head(),
-        extensions: Vec::new(),
-    };
-    checkpoint
-        .sign(&[&signer()])
-        .expect("the origin is the key's name")
+/// All notes that the key signed: the seeds, of which the first is the leaves' checkpoint.
+pub const SIGNED: [&str; 3] = [
+    include_str!("../../crates/checkpoint/testdata/eight-leaves.note"),
+    include_str!("../../crates/checkpoint/testdata/extensions.note"),
+    include_str!("../../crates/checkpoint/testdata/empty.note"),
+];
+
+/// Whether the key signed this text.
+pub fn is_signed(text: &str) -> bool {
+    let mut texts = SIGNED.iter().filter_map(|note| note.split_once("\n\n"));
+    texts.any(|(body, _)| text.strip_suffix('\n') == Some(body))
 }
 
 /// The path from one of the leaves to the root.
