@@ -29,6 +29,8 @@
 #            tries inputs for one of the targets in fuzz/: needs nightly Rust and cargo-fuzz
 # make fuzz-all SECONDS=600
 #            the same for each of them, one after the other
+# make fuzz-witness CASES=1000000
+#            random and changed policies, requests to witnesses and their answers
 # make bench-evidence
 #            evidence of a small and a large log: bytes an entry, rates, peak memory
 
@@ -45,6 +47,7 @@ BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
 SECONDS ?= 600
+CASES ?= 1000000
 TARGET ?= evidence
 
 bindir = $(DESTDIR)$(PREFIX)/bin
@@ -55,7 +58,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page drive-api install uninstall bench-export-memory \
-	bench-evidence fuzz fuzz-all FORCE
+	bench-evidence fuzz fuzz-all fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -138,3 +141,7 @@ fuzz:
 
 fuzz-all:
 	tools/fuzz $(SECONDS)
+
+fuzz-witness:
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked -p audittrail-checkpoint --test it any_
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked -p audittrail-checkpoint --test it changed_bits

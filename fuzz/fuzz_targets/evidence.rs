@@ -47,6 +47,7 @@ fuzz_target!(|data: &[u8]| {
     let trust = Trust {
         keys: vec![LOG.key.clone()],
         signing: None,
+        policy: None,
     };
     let report = verify(data, trust).expect("memory can be read");
     let shown = report.proven + report.erased + report.withheld;

@@ -12,7 +12,9 @@ use crate::tiles_caller::{Kept, TilesCaller, answer};
 
 /// The newest checkpoint
 ///
-/// A C2SP tlog-checkpoint: the size and the root of the log, signed. A token that is bound to a
+/// A C2SP tlog-checkpoint: the size and the root of the log, signed, and cosigned by the witnesses
+/// that have answered by now: a checkpoint is shown at once, and gets their cosignatures as they
+/// come. A token that is bound to a
 /// tenant does not do; where the operator has made tiles public, none is needed. The path has no
 /// trailing slash.
 #[utoipa::path(

@@ -85,7 +85,7 @@ pub(crate) async fn export(
         .record_export(principal, &recorded, NAME, size)
         .await?;
     // The entry about the export is in the log now, so that there is something to cover.
-    let checkpoint = shared.covering(size.saturating_sub(1), CHECKPOINT_WAIT);
+    let checkpoint = shared.proving(size.saturating_sub(1), CHECKPOINT_WAIT);
     let Some(checkpoint) = checkpoint.await else {
         let detail = "No checkpoint that covers the log was published in time; try again.";
         return Err(Problem::new(Slug::Unavailable, detail));

@@ -53,7 +53,7 @@ pub use address::Peer;
 pub use entrance::Malformed;
 pub use metering::{describe_metrics, record_failures};
 pub use rate::Rate;
-pub use settings::{Ack, Api, ApiSettings, KeysWanted};
+pub use settings::{Ack, Api, ApiSettings, KeysWanted, Witnessed};
 pub use stream::Endless;
 
 use problem::{Problem, Slug};

@@ -70,7 +70,7 @@ pub(crate) async fn proof(
     }
     let record = sound(checked)?;
     let wait = shared.api.settings.request_time;
-    let checkpoint = shared.covering(index, wait).await.ok_or_else(|| {
+    let checkpoint = shared.proving(index, wait).await.ok_or_else(|| {
         let detail = "No published checkpoint covers this entry yet; try again later.";
         Problem::new(Slug::Unavailable, detail)
     })?;

@@ -14,9 +14,37 @@ use crate::Shared;
 use crate::problem::{Problem, Slug};
 
 impl Shared {
-    /// The newest checkpoint that is shown to anybody.
+    /// The newest checkpoint that is shown to anybody, with the cosignatures that it has.
     pub(crate) fn published(&self) -> KeptCheckpoint {
-        self.api.published.borrow().clone()
+        let published = self.api.published.borrow().clone();
+        self.with_cosignatures(published)
+    }
+
+    fn with_cosignatures(&self, checkpoint: KeptCheckpoint) -> KeptCheckpoint {
+        let witnessed = self.api.witnessed.borrow();
+        let cosigned = witnessed.newest.iter().chain(&witnessed.met);
+        let mut same = cosigned.filter(|cosigned| cosigned.head == checkpoint.head);
+        same.next().cloned().unwrap_or(checkpoint)
+    }
+
+    /// The checkpoint that an entry is proven under. Where witnesses are asked for it is the
+    /// newest with a quorum that covers the entry, which is waited for a moment; failing that,
+    /// and where none is asked for, as [`Shared::covering`].
+    pub(crate) async fn proving(&self, index: u64, wait: Duration) -> Option<KeptCheckpoint> {
+        let covers = |met: &Option<KeptCheckpoint>| {
+            let met = met.as_ref();
+            met.is_some_and(|met| met.head.size > index)
+        };
+        let mut witnessed = self.api.witnessed.clone();
+        let first = self.covering(index, wait).await?;
+        let Some(for_quorum) = self.api.settings.quorum_wait else {
+            return Some(first);
+        };
+        let met = witnessed.wait_for(|witnessed| covers(&witnessed.met));
+        match tokio::time::timeout(for_quorum, met).await {
+            Ok(Ok(witnessed)) => witnessed.met.clone(),
+            _ => Some(self.published()),
+        }
     }
 
     /// The first checkpoint that covers an index, waiting for it; `None` if it did not come.
@@ -24,7 +52,8 @@ impl Shared {
         let mut published = self.api.published.clone();
         let covering = published.wait_for(|kept| kept.head.size > index);
         let covering = tokio::time::timeout(wait, covering).await;
-        covering.ok()?.ok().map(|kept| kept.clone())
+        let covering = covering.ok()?.ok()?.clone();
+        Some(self.with_cosignatures(covering))
     }
 
     /// The hashes of a tile that the tree of a published head has, each proven to be below its

@@ -46,6 +46,15 @@ impl Ack {
 /// could not be, or at once where they were fetched for a token a moment ago.
 pub type KeysWanted = mpsc::Sender<oneshot::Sender<()>>;
 
+/// What witnesses have cosigned, C2SP tlog-witness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The newest checkpoint that has cosignatures, with those that it has.
+    pub newest: Option<KeptCheckpoint>,
+    /// The newest checkpoint whose cosignatures meet the operator's policy, with all that it has.
+    pub met: Option<KeptCheckpoint>,
+}
+
 /// Everything the interface works with.
 #[derive(Clone)]
 pub struct Api {
@@ -74,6 +83,8 @@ pub struct Api {
     pub random: Arc<dyn Random>,
     /// The newest published checkpoint.
     pub published: watch::Receiver<KeptCheckpoint>,
+    /// What witnesses have cosigned of it.
+    pub witnessed: watch::Receiver<Witnessed>,
     /// The size of the committed log, which changes as soon as this process knows of more.
     pub grown: watch::Receiver<u64>,
     /// Becomes true when the server stops: what has no end of its own ends then.
@@ -110,6 +121,9 @@ pub struct ApiSettings {
     pub bodies_bytes: usize,
     /// The time for a request, exports and streams excepted.
     pub request_time: Duration,
+    /// Where a quorum of witnesses is asked for: how long a proof waits for a checkpoint that has
+    /// it and covers the entry, before it is given under one that does not have it yet.
+    pub quorum_wait: Option<Duration>,
     /// The most entries in one request.
     pub batch_entries: usize,
     /// The most entries on a page.
@@ -141,6 +155,7 @@ impl Default for ApiSettings {
             body_stall: Duration::from_secs(10),
             bodies_bytes: 256 << 20,
             request_time: Duration::from_secs(30),
+            quorum_wait: None,
             batch_entries: 10_000,
             page_entries: 1_000,
             page_bytes: 16 << 20,

@@ -17,6 +17,9 @@ pub enum CheckpointError {
     /// The text is not a checkpoint's.
     #[error("this is not a checkpoint: {0}")]
     Malformed(&'static str),
+    /// A tree without leaves has one root only, RFC 6962's of nothing.
+    #[error("this is not a checkpoint: size 0 has another root")]
+    EmptyTree,
     /// A log's key has the log's name.
     #[error("the checkpoint is of {origin}, the key is of {key}")]
     Origin {
@@ -95,7 +98,7 @@ impl Checkpoint {
             root: parse_hash(root).ok_or(malformed("the root is not a hash in base64"))?,
         };
         if head.size == 0 && head != TreeHead::EMPTY {
-            return Err(malformed("size 0 has another root"));
+            return Err(CheckpointError::EmptyTree);
         }
         let extensions: Vec<String> = lines.map(str::to_owned).collect();
         if extensions.iter().any(String::is_empty) {

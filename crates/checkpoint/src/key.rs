@@ -8,7 +8,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 /// Signature type 0x01: Ed25519.
-const ED25519: u8 = 0x01;
+pub(crate) const ED25519: u8 = 0x01;
 
 /// A key that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +25,12 @@ pub enum KeyError {
     /// Another algorithm.
     #[error("the key is not an Ed25519 key")]
     Algorithm,
+    /// Another algorithm than cosigners have here.
+    #[error("the key is not that of an Ed25519 cosigner (type 04)")]
+    Cosigner,
 }
 
-fn check_name(name: &str) -> Result<(), KeyError> {
+pub(crate) fn check_name(name: &str) -> Result<(), KeyError> {
     let bad = |c: char| c == '+' || c.is_whitespace() || c.is_control();
     if name.is_empty() || name.contains(bad) {
         Err(KeyError::Name)
@@ -37,21 +40,24 @@ fn check_name(name: &str) -> Result<(), KeyError> {
 }
 
 /// SHA-256(name ‖ 0x0A ‖ type ‖ public key), the first four bytes.
-fn key_id(name: &str, public_key: &[u8; 32]) -> [u8; 4] {
+pub(crate) fn key_id(name: &str, algorithm: u8, public_key: &[u8; 32]) -> [u8; 4] {
     let mut hasher = Sha256::new();
     hasher.update(name.as_bytes());
-    hasher.update([b'\n', ED25519]);
+    hasher.update([b'\n', algorithm]);
     hasher.update(public_key);
     let digest: [u8; 32] = hasher.finalize().into();
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-fn hex(id: [u8; 4]) -> String {
+pub(crate) fn hex(id: [u8; 4]) -> String {
     format!("{:08x}", u32::from_be_bytes(id))
 }
 
-/// Reads `name+id+base64(0x01 ‖ 32 bytes)`.
-fn parse_parts(text: &str, form: &'static str) -> Result<(String, [u8; 4], [u8; 32]), KeyError> {
+/// A name, a key ID and 32 bytes of a key.
+pub(crate) type Parts = (String, [u8; 4], [u8; 32]);
+
+/// Reads `name+id+base64(type ‖ 32 bytes)`.
+pub(crate) fn parse_parts(text: &str, wanted: u8, form: &'static str) -> Result<Parts, KeyError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Form(form));
@@ -64,8 +70,11 @@ fn parse_parts(text: &str, form: &'static str) -> Result<(String, [u8; 4], [u8; 
         .ok_or(KeyError::Form(form))?;
     let bytes = STANDARD.decode(key).map_err(|_| KeyError::Form(form))?;
     let (algorithm, key) = bytes.split_first().ok_or(KeyError::Form(form))?;
-    if *algorithm != ED25519 {
-        return Err(KeyError::Algorithm);
+    if *algorithm != wanted {
+        return Err(match wanted {
+            ED25519 => KeyError::Algorithm,
+            _ => KeyError::Cosigner,
+        });
     }
     let key = key.try_into().map_err(|_| KeyError::Form(form))?;
     Ok((name.to_owned(), id.to_be_bytes(), key))
@@ -91,7 +100,7 @@ impl VerifierKey {
         let key = VerifyingKey::from_bytes(&public_key).map_err(|_| KeyError::Form(Self::FORM))?;
         Ok(Self {
             name: name.to_owned(),
-            id: key_id(name, &public_key),
+            id: key_id(name, ED25519, &public_key),
             key,
         })
     }
@@ -101,7 +110,7 @@ impl VerifierKey {
     /// # Errors
     /// If it has another form, or an ID that is not that of name and key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let (name, id, public_key) = parse_parts(text, Self::FORM)?;
+        let (name, id, public_key) = parse_parts(text, ED25519, Self::FORM)?;
         let key = Self::new(&name, public_key)?;
         if key.id == id {
             Ok(key)
@@ -176,7 +185,7 @@ impl Signer {
         let rest = text
             .strip_prefix(Self::PREFIX)
             .ok_or(KeyError::Form(Self::FORM))?;
-        let (name, id, seed) = parse_parts(rest, Self::FORM)?;
+        let (name, id, seed) = parse_parts(rest, ED25519, Self::FORM)?;
         let signer = Self::from_seed(&name, seed)?;
         if signer.verifier.id == id {
             Ok(signer)

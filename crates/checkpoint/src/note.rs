@@ -85,18 +85,9 @@ impl Note {
         let lines = lines
             .strip_suffix('\n')
             .ok_or(NoteError::Malformed("its end is missing"))?;
-        let mut signatures = Vec::new();
-        for line in lines.split('\n') {
-            if signatures.len() == SIGNATURES_MAX {
-                return Err(NoteError::Malformed("it has too many signatures"));
-            }
-            let signature = parse_signature(line);
-            signatures
-                .push(signature.ok_or(NoteError::Malformed("a signature line is malformed"))?);
-        }
         Ok(Self {
             text: text.to_owned(),
-            signatures,
+            signatures: parse_signatures(lines)?,
         })
     }
 
@@ -127,6 +118,19 @@ impl Note {
     }
 }
 
+/// Lines of signatures, without the last one's end.
+pub(crate) fn parse_signatures(lines: &str) -> Result<Vec<NoteSignature>, NoteError> {
+    let mut signatures = Vec::new();
+    for line in lines.split('\n') {
+        if signatures.len() == SIGNATURES_MAX {
+            return Err(NoteError::Malformed("it has too many signatures"));
+        }
+        let signature = parse_signature(line);
+        signatures.push(signature.ok_or(NoteError::Malformed("a signature line is malformed"))?);
+    }
+    Ok(signatures)
+}
+
 fn check_text(text: &str) -> Result<(), NoteError> {
     if !text.ends_with('\n') {
         return Err(NoteError::Malformed("its text does not end with a newline"));
@@ -135,7 +139,7 @@ fn check_text(text: &str) -> Result<(), NoteError> {
 }
 
 /// signed-note refuses control characters in the whole note, key names included.
-fn check_characters(note: &str) -> Result<(), NoteError> {
+pub(crate) fn check_characters(note: &str) -> Result<(), NoteError> {
     if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
         return Err(NoteError::Malformed("it has control characters"));
     }
@@ -155,14 +159,20 @@ fn parse_signature(line: &str) -> Option<NoteSignature> {
     })
 }
 
+impl fmt::Display for NoteSignature {
+    /// Its line, without the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut blob = self.id.to_vec();
+        blob.extend(&self.signature);
+        write!(f, "\u{2014} {} {}", self.name, STANDARD.encode(blob))
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        for line in &self.signatures {
-            let mut blob = line.id.to_vec();
-            blob.extend(&line.signature);
-            writeln!(f, "\u{2014} {} {}", line.name, STANDARD.encode(blob))?;
-        }
-        Ok(())
+        self.signatures
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -44,8 +44,15 @@ pub fn plan<'d>(
     known: &HashMap<Uuid, Existing>,
 ) -> Plan<'d> {
     let first_index = edge.size();
+    // An id that the server made comes back from a client that was told it and not the outcome,
+    // and then may stand in one batch with the request that made it.
+    let some_may_repeat = deliveries.iter().any(|delivery| {
+        let mut entries = delivery.request.entries.iter();
+        entries.any(|entry| needs_lookup(delivery, entry))
+    });
     let mut planner = Planner {
         known,
+        some_may_repeat,
         edge: edge.clone(),
         batch: Batch {
             first_index,
@@ -69,9 +76,11 @@ pub fn plan<'d>(
 
 struct Planner<'d, 'k> {
     known: &'k HashMap<Uuid, Existing>,
+    /// Whether any entry may be one that this batch has already.
+    some_may_repeat: bool,
     edge: Edge,
     batch: Batch<'d>,
-    /// Entries of this batch whose ids may come again, by position in it.
+    /// The entries of this batch by id, if any may come again: positions in it.
     planned: HashMap<Uuid, usize>,
 }
 
@@ -117,9 +126,7 @@ impl<'d> Planner<'d, '_> {
             let (index, retried) = match decision {
                 Decision::Retry(index) => (index, true),
                 Decision::Repeats(before) => (placed[before].index, true),
-                Decision::New | Decision::Conflict => {
-                    (self.append(entry, needs_lookup(delivery, entry)), false)
-                }
+                Decision::New | Decision::Conflict => (self.append(entry), false),
             };
             placed.push(Placed { index, retried });
         }
@@ -145,10 +152,10 @@ impl<'d> Planner<'d, '_> {
         }
     }
 
-    fn append(&mut self, entry: &'d Submission, may_come_again: bool) -> u64 {
+    fn append(&mut self, entry: &'d Submission) -> u64 {
         let index = self.edge.size();
         Node::push_leaf(&mut self.edge, entry.leaf_hash, &mut self.batch.nodes);
-        if may_come_again {
+        if self.some_may_repeat {
             self.planned.insert(entry.id, self.batch.entries.len());
         }
         self.batch.entries.push(BatchEntry {

@@ -69,6 +69,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail prove 0198c0de-0000-7000-8000-000000000000 --key \"$VKEY\" --out door.tlog-proof"
     )]
     Prove(ProveArguments),
+    /// Watch logs: cosign each checkpoint that extends the one before (C2SP tlog-witness).
+    ///
+    /// The key is made at the first start, in the data directory, which holds no log. The first
+    /// line printed is the address, the second the verifier key: the log's operator writes
+    /// `witness NAME VKEY URL` into the policy of --witnesses.
+    #[command(
+        after_help = "Example:\n  audittrail witness --listen 0.0.0.0:8001 --data /var/lib/audittrail-witness --policy logs.policy --name witness.example.org/w1"
+    )]
+    Witness(WitnessArguments),
     /// Watch a log from outside: that it only grows, and is what its key signed.
     ///
     /// It keeps the newest checkpoint it saw and proves from hash tiles that each new one extends
@@ -290,6 +299,9 @@ pub(crate) struct VerifyArguments {
     /// key was changed.
     #[arg(long, value_name = "VKEY", required = true)]
     pub(crate) key: Vec<String>,
+    /// Ask for cosignatures of witnesses, too, as this C2SP policy file says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// Print the report as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -323,6 +335,16 @@ pub(crate) struct ProveArguments {
     /// A token with the scope logs:prove.
     #[arg(long, env = "AUDITTRAIL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessArguments {
+    /// The logs to watch: a C2SP policy file with a line `log VKEY` for each, and `quorum none`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The witness's name, fixed at the first start. [default: made from its key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

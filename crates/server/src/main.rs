@@ -10,6 +10,8 @@ mod log_keys;
 mod metered;
 mod settings;
 mod telemetry;
+mod witness;
+mod witnesses;
 
 use std::process::ExitCode;
 
@@ -79,6 +81,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Prove(arguments) => commands::prove::run(&arguments),
+        Command::Witness(arguments) => witness::run(settings()?, &arguments),
         Command::Monitor(arguments) => commands::monitor::run(&arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),

@@ -55,6 +55,14 @@ pub(crate) struct RawSettings {
     /// entry. [default: private]
     #[arg(long, global = true, value_name = "WHO", env = "AUDITTRAIL_TILES")]
     tiles: Option<String>,
+    /// The witnesses of the log: a C2SP policy file. Each published checkpoint is sent to those
+    /// that have a URL there, and served with their cosignatures.
+    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_WITNESSES")]
+    witnesses: Option<PathBuf>,
+    /// A file on another volume that keeps the newest checkpoint: a data directory that was put
+    /// back from a copy is recognised by it at start.
+    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_WATERMARK")]
+    watermark: Option<PathBuf>,
     /// The address of the API's root as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
@@ -217,6 +225,8 @@ pub(crate) struct Settings {
     pub(crate) metrics_listen: MetricsListen,
     pub(crate) max_streams: usize,
     pub(crate) public_tiles: bool,
+    pub(crate) witnesses: Option<PathBuf>,
+    pub(crate) watermark: Option<PathBuf>,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
@@ -256,7 +266,8 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles max_streams public_url
+        fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles witnesses watermark
+            max_streams public_url
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
@@ -303,6 +314,8 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         ack,
         metrics_listen,
         public_tiles,
+        witnesses: raw.witnesses,
+        watermark: raw.watermark,
         max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         edge,

@@ -1,7 +1,7 @@
 //! The checks that need no other line than those since the last whole proof: done for a part of
 //! the file, on any thread.
 
-use audittrail_checkpoint::{Checkpoint, Note, VerifierKey};
+use audittrail_checkpoint::{Checkpoint, Note, Policy, VerifierKey};
 use audittrail_entry::{Entry as Parsed, KeyRing, OpenPart, commitment};
 use audittrail_merkle::{ChainError, Hash, ProofChain, TreeHead, leaf_hash};
 
@@ -19,6 +19,8 @@ pub struct Trust {
     pub keys: Vec<VerifierKey>,
     /// Checks the server's HMACs, where given. Whoever has these keys can also forge.
     pub signing: Option<KeyRing>,
+    /// Which witnesses have to have cosigned the checkpoint, where given.
+    pub policy: Option<Policy>,
 }
 
 /// Checks the entries of one file.
@@ -84,9 +86,9 @@ impl Verifier {
         };
         let header =
             Header::parse(line).map_err(|why| nothing(Check::Header, shown(&why.to_string())))?;
-        let note = header.checkpoint.as_bytes();
-        let opened = Checkpoint::open(note, &trust.keys)
-            .and_then(|checkpoint| Ok((checkpoint, Note::parse(note)?)))
+        let note_bytes = header.checkpoint.as_bytes();
+        let opened = Checkpoint::open(note_bytes, &trust.keys)
+            .and_then(|checkpoint| Ok((checkpoint, Note::parse(note_bytes)?)))
             .map_err(|why| nothing(Check::Checkpoint, shown(&why.to_string())))?;
         let (checkpoint, note) = opened;
         let signed_by = note.verify(&trust.keys).unwrap_or_default();
@@ -95,6 +97,9 @@ impl Verifier {
         report.head = Some(checkpoint.head);
         report.signatures_checked = trust.signing.is_some();
         check_header(&header, &checkpoint, &trust.keys, &mut report);
+        if let Some(policy) = &trust.policy {
+            check_policy(policy, note_bytes, &trust.keys, &mut report);
+        }
         report.filter = header.filter;
         report.claimed = header.complete;
         report.withholds = header.withheld;
@@ -205,6 +210,18 @@ fn check_header(
     {
         let detail = format!("{first} to {last} is no range of a log of {size} entries");
         report.find(Check::Complete, detail);
+    }
+}
+
+/// Whether witnesses have cosigned the checkpoint as the policy asks.
+fn check_policy(policy: &Policy, note: &[u8], keys: &[VerifierKey], report: &mut Report) {
+    match policy.check(note, keys) {
+        Ok(met) => {
+            let cosigned = met.cosigned.into_iter();
+            let cosigned = cosigned.map(|(name, time)| (shown(&name), time));
+            report.cosigned_by = Some(cosigned.collect());
+        }
+        Err(why) => report.find(Check::Policy, shown(&why.to_string())),
     }
 }
 

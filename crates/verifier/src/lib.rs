@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # fn check(file: &[u8], keys: Vec<audittrail_checkpoint::VerifierKey>) -> std::io::Result<()> {
-//! let trust = audittrail_verifier::Trust { keys, signing: None };
+//! let trust = audittrail_verifier::Trust { keys, signing: None, policy: None };
 //! let report = audittrail_verifier::verify(file, trust)?;
 //! if report.verified() {
 //!     println!("{} entries are in the log", report.entries);

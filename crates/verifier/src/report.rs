@@ -31,6 +31,8 @@ pub enum Check {
     Origin,
     /// The header names one of the given keys.
     HeaderKey,
+    /// The checkpoint is cosigned by witnesses as the given policy asks.
+    Policy,
     /// A line has the form of one, and is not too long.
     Line,
     /// Indices ascend.
@@ -64,6 +66,7 @@ impl fmt::Display for Check {
             Self::Checkpoint => "checkpoint",
             Self::Origin => "origin",
             Self::HeaderKey => "header-key",
+            Self::Policy => "policy",
             Self::Line => "line",
             Self::Order => "order",
             Self::Duplicate => "duplicate",
@@ -114,6 +117,9 @@ pub struct Report {
     pub head: Option<TreeHead>,
     /// The given keys that signed it.
     pub signed_by: Vec<String>,
+    /// The witnesses of the given policy that cosigned it, by their names there, each with the
+    /// time in seconds since 1970. None where no policy is given or it is not met.
+    pub cosigned_by: Option<Vec<(String, u64)>>,
     /// The filter, as the file says: nothing proves that it is the one that was used.
     pub filter: Vec<(String, String)>,
     /// The file says that sealed parts were left out.
@@ -151,6 +157,7 @@ impl Report {
             origin: String::new(),
             head: None,
             signed_by: Vec::new(),
+            cosigned_by: None,
             filter: Vec::new(),
             withholds: false,
             claimed: None,

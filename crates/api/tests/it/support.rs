@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use audittrail_api::{Api, ApiSettings};
+use audittrail_api::{Api, ApiSettings, Witnessed};
 use audittrail_auth::{AuthConfig, Authenticator, Claims, Role, mint};
 use audittrail_checkpoint::{Checkpoint, Signer};
 use audittrail_entry::{Clock, KeyRing, Random, SigningKey, Timestamp};
@@ -132,6 +132,7 @@ impl Served {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(Counting::default()),
             published,
+            witnessed: watch::channel(Witnessed::default()).1,
             grown,
             stopping,
             settings,

@@ -6,11 +6,14 @@
     reason = "helpers of tests, which clippy does not take for tests"
 )]
 
+mod add_checkpoints;
 mod checkpoints;
+mod cosignatures;
 mod differential;
 mod golden;
 mod keys;
 mod notes;
+mod policies;
 mod proofs;
 mod signatures;
 mod support;

@@ -1,6 +1,6 @@
 //! A log and its neighbours.
 
-use audittrail_checkpoint::{Checkpoint, Signer};
+use audittrail_checkpoint::{Checkpoint, Cosigner, Signer};
 use audittrail_merkle::{Hash, TreeHead};
 
 pub(crate) const ORIGIN: &str = "example.com/audit-log";
@@ -18,6 +18,10 @@ pub(crate) fn log() -> Signer {
 
 pub(crate) fn signer(name: &str, seed: u8) -> Signer {
     Signer::from_seed(name, [seed; 32]).unwrap()
+}
+
+pub(crate) fn cosigner(name: &str, seed: u8) -> Cosigner {
+    Cosigner::from_seed(name, [seed; 32]).unwrap()
 }
 
 pub(crate) fn checkpoint(size: u64, root: Hash, extensions: &[&str]) -> Checkpoint {

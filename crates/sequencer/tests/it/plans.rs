@@ -287,6 +287,23 @@ fn an_id_in_two_requests_of_one_batch() {
     assert_eq!(outcomes(&plan), expected);
 }
 
+/// A client was told the ids that the server made, and not what became of them, while its
+/// request still waited: both are in one batch, and it is stored once.
+#[test]
+fn an_id_of_the_server_sent_again_before_it_was_committed() {
+    let first = Sent::new(1, SERVER);
+    let again = Sent::new(1, CLIENT_WITHOUT_TIME);
+    let deliveries = [delivery(1, &[first]), delivery(2, &[again])];
+    let before = edge(3);
+    let plan = plan(&before, &deliveries, &HashMap::new());
+    check(&plan, &before);
+    assert_eq!(planned_ids(&plan), [1]);
+    assert_eq!(
+        outcomes(&plan),
+        [committed(&[(3, false)]), committed(&[(3, true)])]
+    );
+}
+
 /// Only the origin says whether a timestamp was sent.
 #[test]
 fn the_time_counts_where_it_was_sent() {

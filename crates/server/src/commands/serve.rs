@@ -30,6 +30,7 @@ use crate::log_keys::{self, LogKeys};
 use crate::metered::MeteredStore;
 use crate::settings::{MetricsListen, Settings};
 use crate::telemetry;
+use crate::witnesses::{self, Outside, Watched, watermark};
 
 fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     let what = what.to_owned();
@@ -41,6 +42,12 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let prometheus = telemetry::start_metrics()?;
     scrub::describe();
     following::describe();
+    if settings.witnesses.is_some() {
+        witnesses::describe();
+    }
+    if settings.watermark.is_some() {
+        watermark::describe();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -52,6 +59,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
 
 async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {
     http::fit(&mut settings.edge.bounds);
+    let outside = Outside::read(&settings)?;
     // The addresses first: a port in use is refused before anything is made on disk.
     let listener = bind(settings.listen, "--listen or AUDITTRAIL_LISTEN").await?;
     let metrics_listener = match settings.metrics_listen {
@@ -85,14 +93,15 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     let store: Arc<dyn Store> = Arc::new(store);
     let (stop, stopping) = watch::channel(false);
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
-    let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
-    // The first checkpoint is kept: from now on its absence means that it was removed.
-    log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;
     let reader = Arc::new(Reader::new(
         Arc::clone(&store),
         keys.entries.clone(),
         identity.origin.clone(),
     ));
+    let watched = Watched::of(outside, &settings.data, &keys, &store, &reader).await?;
+    let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
+    // The first checkpoint is kept: from now on its absence means that it was removed.
+    log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;
     let (keys_wanted, fresh_keys) = fresh_keys(source, prepared, &authenticator);
     let api = Api {
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
@@ -107,6 +116,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         published: sequencer.published.clone(),
+        witnessed: watched.witnessed(),
         grown,
         stopping,
         settings: ApiSettings {
@@ -120,6 +130,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
             serves_metrics: settings.metrics_listen == MetricsListen::Same,
             body_stall: settings.edge.body_stall,
             request_time: settings.edge.request_time,
+            quorum_wait: watched.quorum_wait(),
             ..ApiSettings::default()
         },
     };
@@ -133,9 +144,12 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     // Who reads the address may ask the server to stop at once.
     let signals = Signals::new()?;
     greet(&settings, &keys, address)?;
+    let (last, watermark) = (sequencer.published.clone(), watched.watermark.clone());
+    let watching = watched.run(settings.data.clone(), sequencer.published.clone());
+    let watching = Box::pin(watching);
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
-        tokio::join!(scrub, fresh_keys, following::measure(embedded));
+        tokio::join!(scrub, fresh_keys, following::measure(embedded), watching);
     };
     let running = Running {
         stop,
@@ -146,10 +160,21 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     };
     running
         .until_stopped(listener, router, settings.edge.bounds, background, signals)
-        .await
+        .await?;
+    // The last checkpoint was published after everything else had ended.
+    if let Some(watermark) = watermark {
+        let last = last.borrow().clone();
+        watermark
+            .write(&last)
+            .map_err(|error| failed("the watermark could not be written")(&error))?;
+    }
+    Ok(())
 }
 
-async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(crate) async fn bind(
+    address: std::net::SocketAddr,
+    flag: &str,
+) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(format!(
             "{address} cannot be listened on: {error}; choose another address with {flag}"
@@ -396,7 +421,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// From here on a second signal, or a stop that takes longer than it may, ends the process: the
 /// log is left as a crash leaves it, and nothing that was acknowledged is lost.
 #[expect(clippy::disallowed_methods, reason = "the server spawns tasks")]
-fn end_at_once(mut signals: Signals, after: Duration) {
+pub(crate) fn end_at_once(mut signals: Signals, after: Duration) {
     tokio::spawn(async move {
         let why = tokio::select! {
             () = signals.next() => "it was asked to stop twice",

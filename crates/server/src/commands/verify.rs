@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use audittrail_checkpoint::VerifierKey;
-use audittrail_entry::{KeyRing, SigningKey};
+use audittrail_entry::{KeyRing, SigningKey, Timestamp};
 use audittrail_verifier::{CheckedPart, Part, Parts, Report, Trust, Verifier, shown};
 use serde_json::json;
 
 use crate::Failure;
 use crate::cli::VerifyArguments;
 use crate::log_keys::without_line_end;
+use crate::witnesses::read_policy;
 
 /// Fewer and larger reads than the default.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -73,9 +74,11 @@ fn trust(arguments: &VerifyArguments) -> Result<Trust, Failure> {
         current,
         earlier: signing.collect(),
     });
+    let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
     Ok(Trust {
         keys,
         signing: ring,
+        policy,
     })
 }
 
@@ -208,6 +211,9 @@ fn print(report: &Report) {
         for key in &report.signed_by {
             crate::out!("signed by {key}");
         }
+        for (name, time) in report.cosigned_by.iter().flatten() {
+            crate::out!("cosigned by {name}, at {}", utc(*time));
+        }
         print_range(report);
         crate::out!(
             "proven {}, erased {}, withheld {}, failed {}",
@@ -230,6 +236,16 @@ fn print(report: &Report) {
     if report.verified() {
         crate::out!("everything verifies");
     }
+}
+
+fn utc(seconds: u64) -> String {
+    let nanos = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| seconds.checked_mul(1_000_000_000));
+    nanos.map_or_else(
+        || format!("{seconds} s since 1970"),
+        |nanos| Timestamp::from_nanos(nanos).to_string(),
+    )
 }
 
 fn print_range(report: &Report) {
@@ -270,6 +286,11 @@ fn as_json(report: &Report) -> serde_json::Value {
     let filter: serde_json::Map<_, _> = filter
         .map(|(name, value)| (name.clone(), json!(value)))
         .collect();
+    let cosigned = report.cosigned_by.as_ref().map(|by| {
+        let by = by.iter();
+        by.map(|(name, time)| json!({ "witness": name, "time": time }))
+            .collect::<Vec<_>>()
+    });
     json!({
         "verified": report.verified(),
         "whole": report.whole,
@@ -277,6 +298,7 @@ fn as_json(report: &Report) -> serde_json::Value {
         "tree_size": report.head.map(|head| head.size),
         "root": report.head.map(|head| head.root.to_string()),
         "signed_by": report.signed_by,
+        "cosigned_by": cosigned,
         "filter": filter,
         "withhold": report.withholds.then_some("sealed"),
         "claimed_complete": report.claimed.map(|(first, last)| [first, last]),

@@ -39,4 +39,7 @@ mod stopping;
 mod streams;
 mod support;
 mod tampering;
+mod watching;
+mod witness_command;
+mod witnesses;
 mod writing;

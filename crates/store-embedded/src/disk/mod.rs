@@ -12,64 +12,84 @@ pub use real::RealDisk;
 pub use simulated::{FaultMode, Operation, SimulatedDisk};
 
 macro_rules! sync_points {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    (
+        store { $($(#[$doc:meta])* $name:ident,)* }
+        beside { $($(#[$other_doc:meta])* $other:ident,)* }
+    ) => {
         /// Names each place where the store makes something durable, so that a test can leave
         /// out any one of them and see what is lost.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum SyncPoint {
             $($(#[$doc])* $name,)*
+            $($(#[$other_doc])* $other,)*
         }
 
         impl SyncPoint {
-            /// All of them.
+            /// All of the store.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// Those of files that are kept beside the store.
+            pub const BESIDE: &[Self] = &[$(Self::$other,)*];
         }
     };
 }
 
 sync_points! {
-    /// The data directory's own name in its parent.
-    DataDirectory,
-    /// The name `keys`, before a key is kept there.
-    KeysDirectory,
-    /// A generated key's bytes, before its name.
-    KeyFile,
-    /// A generated key's name.
-    KeyName,
-    /// The names of keys found at start, before anything is signed with them.
-    KeysFound,
-    /// The names `log`, `tree`, `locations` and `keys`.
-    Subdirectories,
-    /// A new segment's header, before its name.
-    SegmentHeader,
-    /// A new segment's name, before the first batch in it.
-    SegmentDirectory,
-    /// A batch, before it is acknowledged.
-    Batch,
-    /// Tree hashes below a checkpoint, before that is kept.
-    Tree,
-    /// The names of the tree's files, likewise.
-    TreeDirectory,
-    /// Locations below a checkpoint, before that is kept.
-    Locations,
-    /// The names of the files of locations, likewise.
-    LocationsDirectory,
-    /// A checkpoint's bytes, before its name.
-    CheckpointFile,
-    /// A checkpoint's name, before it is shown.
-    CheckpointDirectory,
-    /// The names of the files found at start, before anything is added to them.
-    StartDirectories,
-    /// What is cut off at start, before it is taken from the log.
-    CutFile,
-    /// The name of the file it was saved to, likewise.
-    CutDirectory,
-    /// The log without what was cut off, before anything is added to it.
-    Cut,
-    /// The log without a batch that could not be written, before it is refused.
-    TakeBack,
-    /// What stands beyond the checkpoint, written again at start.
-    Rewrite,
+    store {
+        /// The data directory's own name in its parent.
+        DataDirectory,
+        /// The name `keys`, before a key is kept there.
+        KeysDirectory,
+        /// A generated key's bytes, before its name.
+        KeyFile,
+        /// A generated key's name.
+        KeyName,
+        /// The names of keys found at start, before anything is signed with them.
+        KeysFound,
+        /// The names `log`, `tree`, `locations` and `keys`.
+        Subdirectories,
+        /// A new segment's header, before its name.
+        SegmentHeader,
+        /// A new segment's name, before the first batch in it.
+        SegmentDirectory,
+        /// A batch, before it is acknowledged.
+        Batch,
+        /// Tree hashes below a checkpoint, before that is kept.
+        Tree,
+        /// The names of the tree's files, likewise.
+        TreeDirectory,
+        /// Locations below a checkpoint, before that is kept.
+        Locations,
+        /// The names of the files of locations, likewise.
+        LocationsDirectory,
+        /// A checkpoint's bytes, before its name.
+        CheckpointFile,
+        /// A checkpoint's name, before it is shown.
+        CheckpointDirectory,
+        /// The names of the files found at start, before anything is added to them.
+        StartDirectories,
+        /// What is cut off at start, before it is taken from the log.
+        CutFile,
+        /// The name of the file it was saved to, likewise.
+        CutDirectory,
+        /// The log without what was cut off, before anything is added to it.
+        Cut,
+        /// The log without a batch that could not be written, before it is refused.
+        TakeBack,
+        /// What stands beyond the checkpoint, written again at start.
+        Rewrite,
+    }
+    beside {
+        /// The name `witnessed`, before a witness cosigns anything.
+        WitnessedDirectory,
+        /// A checkpoint that a witness is about to cosign, before its name.
+        WitnessedFile,
+        /// Its name, before the cosignature is sent.
+        WitnessedName,
+        /// A watermark, before its name.
+        WatermarkFile,
+        /// A watermark's name, before it is said to be kept.
+        WatermarkName,
+    }
 }
 
 /// An open file. Positions are explicit, so any number of readers share one.
@@ -150,7 +170,10 @@ pub trait Disk: Send + Sync + 'static {
 const SMALL_FILE_MAX: u64 = 1 << 20;
 
 /// The whole content of a small file; `None` if there is no such file.
-pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// If it is there and cannot be read, or is longer than 1 MiB.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path, Mode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -168,7 +191,7 @@ pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u
 
 /// How a replacement failed.
 #[derive(Debug)]
-pub(crate) enum ReplaceError {
+pub enum ReplaceError {
     /// The old file or the new one stands; trying again is safe.
     Write(io::Error),
     /// A sync failed: nothing may be assumed of what was written.
@@ -185,7 +208,10 @@ impl From<ReplaceError> for io::Error {
 
 /// Replaces a file by another of this content. A crash leaves the old one or the new one,
 /// whole, and perhaps a `.tmp` beside it that the next replacement overwrites.
-pub(crate) fn replace_file(
+///
+/// # Errors
+/// If it could not be replaced, or it is not known whether it is.
+pub fn replace_file(
     disk: &dyn Disk,
     path: &Path,
     bytes: &[u8],

@@ -61,6 +61,7 @@ fn without_the_signing_key_all_but_signatures() {
     let alone = || Trust {
         keys: vec![vkey()],
         signing: None,
+        policy: None,
     };
     let text = String::from_utf8(file.clone()).unwrap();
     let mut unchecked = vec![false; file.len()];

@@ -11,6 +11,7 @@ mod bits;
 mod erasures;
 mod golden;
 mod hostile;
+mod policies;
 mod selections;
 mod support;
 mod tampering;

@@ -134,6 +134,7 @@ fn without_the_signing_key_signatures_do_not_count() {
     let alone = Trust {
         keys: vec![vkey()],
         signing: None,
+        policy: None,
     };
     let report = check_with(file.as_bytes(), alone);
     assert_eq!(found(&report), vec![]);

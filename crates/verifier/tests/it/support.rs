@@ -30,6 +30,7 @@ pub(crate) fn trust() -> Trust {
             current: signing_key(),
             earlier: Vec::new(),
         }),
+        policy: None,
     }
 }
 

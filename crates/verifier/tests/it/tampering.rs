@@ -345,6 +345,7 @@ fn another_header() {
     let own = Trust {
         keys: vec![forger.verifier()],
         signing: None,
+        policy: None,
     };
     assert!(check_with(forged.as_bytes(), own).verified());
     let smaller =
@@ -408,6 +409,7 @@ fn keys_that_are_given() {
     let wrong = Trust {
         keys: vec![other.clone()],
         signing: None,
+        policy: None,
     };
     let report = check_with(file().as_bytes(), wrong);
     assert_eq!(found(&report), [(None, Check::Checkpoint)]);
@@ -420,6 +422,7 @@ fn keys_that_are_given() {
     let none = Trust {
         keys: Vec::new(),
         signing: None,
+        policy: None,
     };
     assert!(!check_with(file().as_bytes(), none).verified());
 }

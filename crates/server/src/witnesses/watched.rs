@@ -1,0 +1,166 @@
+//! All that stands outside and remembers the log: its witnesses and its watermark.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use audittrail_api::Witnessed;
+use audittrail_checkpoint::Checkpoint;
+use audittrail_store::{KeptCheckpoint, Reader, Store};
+use audittrail_store_embedded::disk::RealDisk;
+use tokio::sync::watch;
+
+use super::watermark::Watermark;
+use super::{Board, History, Witnesses, board};
+use crate::Failure;
+use crate::log_keys::LogKeys;
+use crate::settings::Settings;
+
+/// How long a proof waits for a quorum of witnesses.
+const QUORUM_WAIT: Duration = Duration::from_secs(2);
+
+/// The witnesses and the watermark of a log that were compared with it.
+pub(crate) struct Watched {
+    history: Arc<History>,
+    pub(crate) watermark: Option<Watermark>,
+    witnesses: Option<Told>,
+}
+
+struct Told {
+    witnesses: Witnesses,
+    board: Arc<Board>,
+    /// What each of them knows.
+    known: Vec<u64>,
+}
+
+/// The settings of both, read before anything is made on disk.
+pub(crate) struct Outside {
+    witnesses: Option<Witnesses>,
+    watermark: Option<Watermark>,
+}
+
+impl Outside {
+    /// # Errors
+    /// If the policy cannot be used, or the watermark cannot be where it is said to be.
+    pub(crate) fn read(settings: &Settings) -> Result<Self, Failure> {
+        let witnesses = settings.witnesses.as_deref().map(Witnesses::read);
+        let watermark = settings.watermark.as_deref();
+        let watermark =
+            watermark.map(|path| Watermark::at(Arc::new(RealDisk), path, &settings.data));
+        Ok(Self {
+            witnesses: witnesses.transpose()?,
+            watermark: watermark.transpose()?,
+        })
+    }
+}
+
+impl Watched {
+    /// Compares the log with what stands outside, before anything is signed.
+    ///
+    /// # Errors
+    /// If either has seen more of the log or another history, or its file cannot be used.
+    pub(crate) async fn of(
+        outside: Outside,
+        data: &Path,
+        keys: &LogKeys,
+        store: &Arc<dyn Store>,
+        reader: &Arc<Reader>,
+    ) -> Result<Self, Failure> {
+        let Outside {
+            witnesses,
+            watermark,
+        } = outside;
+        let history = Arc::new(History::new(Arc::clone(reader)));
+        let vkey = keys.signer.verifier();
+        if let Some(watermark) = &watermark {
+            let head = store.head().await;
+            let head = head.map_err(|error| Failure::Failed(error.to_string()))?;
+            let keys = std::slice::from_ref(&vkey);
+            watermark.compare(keys, &head, &history).await?;
+        }
+        let witnesses = match witnesses {
+            None => None,
+            Some(witnesses) => {
+                witnesses.are_of(&vkey)?;
+                let known = witnesses.compare(store, &history, &keys.signer).await?;
+                let board = witnesses.board();
+                if let Some(note) = board::read(&RealDisk, data) {
+                    let kept = own(&note, keys, store, &history).await;
+                    kept.iter().for_each(|kept| board.put_back(kept));
+                }
+                Some(Told {
+                    witnesses,
+                    board,
+                    known,
+                })
+            }
+        };
+        Ok(Self {
+            history,
+            watermark,
+            witnesses,
+        })
+    }
+
+    /// What the interface shows of the witnesses.
+    pub(crate) fn witnessed(&self) -> watch::Receiver<Witnessed> {
+        match &self.witnesses {
+            Some(told) => told.board.witnessed(),
+            // Its sender is gone: nothing ever changes.
+            None => watch::channel(Witnessed::default()).1,
+        }
+    }
+
+    /// How long a proof waits for a quorum, where the policy asks for one.
+    pub(crate) fn quorum_wait(&self) -> Option<Duration> {
+        let told = self.witnesses.as_ref();
+        let quorum = told.is_some_and(|told| told.witnesses.has_quorum());
+        quorum.then_some(QUORUM_WAIT)
+    }
+
+    /// Tells what stands outside of each checkpoint, for ever.
+    pub(crate) async fn run(self, data: PathBuf, published: watch::Receiver<KeptCheckpoint>) {
+        let Self {
+            history,
+            watermark,
+            witnesses,
+        } = self;
+        let following = {
+            let published = published.clone();
+            async move {
+                if let Some(watermark) = watermark {
+                    watermark.follow(published).await;
+                }
+            }
+        };
+        let gathering = async move {
+            if let Some(told) = witnesses {
+                let keeping = board::keep(data, told.board.witnessed());
+                let gathering = told
+                    .witnesses
+                    .gather(told.board, history, published, told.known);
+                tokio::join!(keeping, gathering);
+            }
+        };
+        tokio::join!(following, gathering);
+    }
+}
+
+/// A checkpoint that an earlier life kept with its cosignatures, if it is one of this log as it
+/// stands.
+async fn own(
+    note: &[u8],
+    keys: &LogKeys,
+    store: &Arc<dyn Store>,
+    history: &History,
+) -> Option<KeptCheckpoint> {
+    let checkpoint = Checkpoint::open(note, &[keys.signer.verifier()]).ok()?;
+    let published = store.checkpoint().await.ok()??;
+    let mark = checkpoint.head;
+    if mark.size > published.head.size {
+        return None;
+    }
+    let same = history.head_at(mark.size, &published.head).await.ok()? == mark;
+    let note = String::from_utf8(note.to_vec()).ok()?;
+    same.then_some(KeptCheckpoint { head: mark, note })
+}
