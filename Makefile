@@ -27,8 +27,10 @@
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
 #            exports a small and a large log and compares the server's peak memory
-# make fuzz-evidence CASES=1000000
-#            changes evidence in so many ways; nothing that is not evidence may verify
+# make fuzz TARGET=evidence SECONDS=600
+#            tries inputs for one of the targets in fuzz/: needs nightly Rust and cargo-fuzz
+# make fuzz-all SECONDS=600
+#            the same for each of them, one after the other
 # make fuzz-witness CASES=1000000
 #            random and changed policies, requests to witnesses and their answers
 # make bench-evidence
@@ -46,7 +48,9 @@ ENTRIES ?= 1000000
 BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
+SECONDS ?= 600
 CASES ?= 1000000
+TARGET ?= evidence
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -56,7 +60,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
-	bench-export-memory bench-evidence fuzz-evidence fuzz-witness FORCE
+	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -139,8 +143,11 @@ bench-export-memory: $(BINARY)
 bench-evidence: $(BINARY)
 	tools/bench-evidence $(BINARY)
 
-fuzz-evidence:
-	AUDITTRAIL_CASES=$(CASES) $(CARGO) test --locked -p audittrail-verifier --test it whatever_is_put
+fuzz:
+	tools/fuzz $(SECONDS) $(TARGET)
+
+fuzz-all:
+	tools/fuzz $(SECONDS)
 
 fuzz-witness:
 	PROPTEST_CASES=$(CASES) $(CARGO) test --locked -p audittrail-checkpoint --test it any_

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use audittrail_auth::{Denied, Principal};
 use audittrail_entry::{
-    NewEntry, SealWith, SigningKey, Submitter, Timestamp, Violation, parse_array,
+    NewEntry, SealWith, SigningKey, Submitter, Timestamp, Violation, parse_array, parse_lines,
 };
 use audittrail_entry::{uuid_v7, uuid_v8};
 use audittrail_merkle::leaf_hash;
@@ -167,11 +167,8 @@ impl Shared {
         };
         let entries: Vec<Read<'b>> = match form {
             Form::Lines => {
-                let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
-                let filled = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
-                let entries = filled.map(|(number, line)| {
-                    (Place::Line(number), NewEntry::parse(line, limits, now))
-                });
+                let lines = parse_lines(bytes, limits, now);
+                let entries = lines.map(|(number, entry)| (Place::Line(number), entry));
                 let entries: Vec<_> = entries.take(most + 1).collect();
                 if entries.len() > most {
                     let detail = format!("has more than {most} entries; send them in parts");

@@ -12,7 +12,7 @@ mod time;
 mod violation;
 
 pub use keys::{KeyError, KeyId, KeyRing, SignatureError, SigningKey};
-pub use new_entry::{Limits, NewEntry, Outcome, SealWith, Submitter, parse_array};
+pub use new_entry::{Limits, NewEntry, Outcome, SealWith, Submitter, parse_array, parse_lines};
 pub use record::{
     Entry, OpenPart, Record, RecordError, Sealed, SealedPart, SubmittedBy, commitment, is_retry_of,
 };

@@ -293,6 +293,17 @@ pub fn parse_array<'a>(
     Ok(entries.collect())
 }
 
+/// Reads entries, one a line, with the numbers of their lines from 1; blank lines are none.
+pub fn parse_lines<'a>(
+    bytes: &'a [u8],
+    limits: &Limits,
+    now: Timestamp,
+) -> impl Iterator<Item = (usize, Result<NewEntry<'a>, Vec<Violation>>)> {
+    let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    let filled = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    filled.map(move |(number, line)| (number, NewEntry::parse(line, limits, now)))
+}
+
 fn is_member(name: &str) -> bool {
     matches!(
         name,

@@ -27,7 +27,7 @@ mod walk;
 mod writer;
 
 pub use data_directory::{DataDirectory, read_key, write_key};
-pub use format::append_batch;
+pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
 pub use offload::{Inline, Offload};
 pub use shared::Options;

@@ -15,11 +15,14 @@
 
 use std::io;
 
+use audittrail_entry::Record;
 use audittrail_merkle::{Hash, TreeHead};
 use audittrail_store::{Batch, BatchEntry};
 
 use super::bytes::{array_at, u32_at, u64_at};
-use super::record::{FrameError, RECORD_MIN, RecordFrame, check_record, encode_record};
+use super::record::{
+    FrameError, RECORD_MIN, RecordFrame, check_record, decode_record, encode_record,
+};
 
 pub(crate) const BATCH_HEADER_LEN: usize = 72;
 /// Its first and third byte can stand in no JSON text, so no entry can hold it.
@@ -147,4 +150,18 @@ pub(crate) fn decode_batch(
     } else {
         Err(FrameError::Short)
     }
+}
+
+/// The head after a batch, and its records, of which the first has the index that the number
+/// says: for whoever tests that nothing else is read. `None` unless the bytes are one sound batch.
+#[doc(hidden)]
+pub fn read_batch(bytes: &[u8]) -> Option<(u64, TreeHead, Vec<Record>)> {
+    let header = BatchHeader::decode(bytes)?;
+    let mut rest = &bytes[BATCH_HEADER_LEN..];
+    let mut records = Vec::new();
+    for (index, frame) in (header.first_index..).zip(decode_batch(&header, rest).ok()?) {
+        records.push(decode_record(index, rest).ok()?);
+        rest = &rest[frame.len()..];
+    }
+    Some((header.first_index, header.head, records))
 }

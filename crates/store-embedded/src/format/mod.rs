@@ -6,7 +6,7 @@ mod bytes;
 mod record;
 mod segment;
 
-pub use batch::append_batch;
+pub use batch::{append_batch, read_batch};
 pub(crate) use batch::{
     BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, chain, decode_batch, encode_batch,
 };
