@@ -6,9 +6,9 @@ mod bytes;
 mod record;
 mod segment;
 
-pub use batch::{append_batch, read_batch};
 pub(crate) use batch::{
     BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, chain, decode_batch, encode_batch,
 };
+pub use batch::{append_batch, read_batch};
 pub(crate) use record::{FrameError, RecordFrame, decode_record};
 pub(crate) use segment::{SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError, origin_hash};
