@@ -2,20 +2,18 @@
 //! in it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
-use tantivy::directory::error::OpenReadError;
 use tantivy::index::SegmentId;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::{
-    Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta, TantivyError,
-};
+use tantivy::{Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta};
 
+use crate::checksum::check;
 use crate::error::IndexError;
 use crate::index::{SearchIndex, Source, State, mmap};
 use crate::merging::next_merge;
@@ -172,7 +170,7 @@ impl Files {
         }
         // The files that hold the documents themselves, of which there is nothing here, are
         // small and the ones in which nearly every byte is a length.
-        check(index, |_, path| {
+        check(self.path.as_deref(), index, |_, path| {
             died || path.extension().is_some_and(|found| found == "store")
         })?;
         Ok(Some(opening))
@@ -196,32 +194,6 @@ impl Files {
             }
         }
     }
-}
-
-/// Reads files of segments whole and compares their checksums. Goes by what the index says it
-/// consists of: the library's own check goes by its list of files, which can be lost.
-fn check(index: &Index, wanted: impl Fn(SegmentId, &Path) -> bool) -> Result<(), IndexError> {
-    let mut metas = index.load_metas()?;
-    for segment in std::mem::take(&mut metas.segments) {
-        let id = segment.id();
-        metas.segments = vec![segment];
-        for path in metas.list_segment_files() {
-            if !wanted(id, &path) {
-                continue;
-            }
-            match index.directory().validate_checksum(&path) {
-                // A part that this segment does not have, or one that a merge removed meanwhile.
-                Ok(true) | Err(OpenReadError::FileDoesNotExist(_)) => {}
-                Ok(false) => {
-                    let name = path.display();
-                    let why = format!("the checksum of {name} does not hold");
-                    return Err(IndexError::Damaged(why));
-                }
-                Err(error) => return Err(TantivyError::from(error).into()),
-            }
-        }
-    }
-    Ok(())
 }
 
 fn reader(index: &Index) -> Result<IndexReader, IndexError> {
@@ -297,7 +269,11 @@ impl SearchIndex {
     /// # Errors
     /// If a checksum does not hold, or the files cannot be read.
     pub fn check_files(&self) -> Result<(), IndexError> {
-        self.guarded(|| check(&self.files.index()?, |_, _| true))
+        self.guarded(|| {
+            check(self.files.path.as_deref(), &self.files.index()?, |_, _| {
+                true
+            })
+        })
     }
 
     fn start_anew(&self, writing: &mut Writing, why: &str) -> Result<(), IndexError> {
@@ -503,7 +479,8 @@ impl SearchIndex {
                 .map(|segment| segment.id())
                 .collect();
             // What is wrong in them would get a good checksum.
-            check(open.writer.index(), |id, _| ids.contains(&id))?;
+            let directory = self.files.path.as_deref();
+            check(directory, open.writer.index(), |id, _| ids.contains(&id))?;
             open.merge = Some(open.writer.merge(&ids));
         }
         Ok(())

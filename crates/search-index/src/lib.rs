@@ -6,6 +6,7 @@
 //! both as they were at one moment. What a filter means is said by
 //! [`audittrail_store::Filter::matches`] alone.
 
+mod checksum;
 mod compare;
 mod count;
 mod error;
