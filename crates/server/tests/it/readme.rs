@@ -62,8 +62,9 @@ fn the_shell_blocks_run() {
         answers[3].contains("the proof is in door.tlog-proof"),
         "{said}"
     );
+    assert!(answers[5].ends_with("everything verifies\n"), "{said}");
     assert!(
-        answers[5].contains("the first checkpoint seen") && answers[5].contains("each in the tree"),
+        answers[6].contains("the first checkpoint seen") && answers[6].contains("each in the tree"),
         "{said}"
     );
     assert!(
