@@ -18,8 +18,8 @@ use tantivy::{HasLen, Index, TantivyError};
 
 use crate::error::IndexError;
 
-/// So many bytes are read at once.
-const PART: usize = 1 << 20;
+/// So many bytes are read at once: few, so that the allocator uses the same memory again.
+const PART: usize = 64 << 10;
 
 /// A file that is read where it lies.
 #[derive(Debug)]
