@@ -29,6 +29,7 @@ mod writer;
 pub use data_directory::{DataDirectory, read_key, write_key};
 pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
+pub use indexed::Following;
 pub use offload::{Inline, Offload};
 pub use shared::Options;
 pub use start::{Identity, StartReport};
