@@ -159,7 +159,7 @@ fn conclude(
         409 | 422 if conflicting && batch.key.is_none() => {
             ledger.borrow_mut().counts.conflicts += 1;
         }
-        400 if excused(&told) => {
+        400 if incomplete(&told) => {
             ledger.borrow_mut().counts.refused += 1;
         }
         503 => ledger.borrow_mut().counts.refused += 1,
@@ -169,11 +169,10 @@ fn conclude(
     Ok(())
 }
 
-/// Whether a refusal comes of slow pieces, or of a clock that was set back meanwhile.
-fn excused(told: &Value) -> bool {
-    let text = |member| told.get(member).and_then(Value::as_str).unwrap_or_default();
-    let late = text("type").ends_with(":incomplete-body");
-    late || text("detail").contains("ahead of the server's clock")
+/// Whether a body did not arrive, which slow pieces are for.
+fn incomplete(told: &Value) -> bool {
+    let slug = told.get("type").and_then(Value::as_str);
+    slug == Some("urn:audittrail:problem:incomplete-body")
 }
 
 /// Receipts: one for each entry but those that conflict, at consecutive indices.
