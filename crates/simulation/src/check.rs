@@ -57,8 +57,13 @@ pub(crate) async fn check(
         shown(&mut ledger, &log)?;
         let seen = std::mem::take(&mut ledger.seen);
         seen.iter().try_for_each(|seen| sights::check(seen, &log))?;
+        let mut listened = ledger.listened.iter();
+        listened.try_for_each(|listened| sights::check_heard(listened, &log))?;
+        ledger.counts.heard = ledger.listened.iter().map(|one| one.got.len() as u64).sum();
     }
-    world.trace.event(&format!("checked: {} {:?}", head.size, head.root));
+    world
+        .trace
+        .event(&format!("checked: {} {:?}", head.size, head.root));
     if thorough {
         let mut steps = 0;
         while !store.index_position().0 && steps < 1_000 {
@@ -118,7 +123,10 @@ fn placed(ledger: &Ledger, records: &[&Record]) -> Result<(), String> {
     let (mut ids, mut exports) = (BTreeSet::new(), 0);
     for (index, record) in (0..).zip(records) {
         let open: Value = parsed(&record.leaf)?;
-        let sealed = record.sealed.as_ref().ok_or("an entry without a sealed part")?;
+        let sealed = record
+            .sealed
+            .as_ref()
+            .ok_or("an entry without a sealed part")?;
         let sealed: Value = parsed(&sealed.bytes)?;
         let id = open.get("id").and_then(Value::as_str);
         let id = id.ok_or("an entry without an id")?.to_owned();
@@ -143,13 +151,17 @@ fn placed(ledger: &Ledger, records: &[&Record]) -> Result<(), String> {
     }
     let (asked, begun) = ledger.exports;
     if !(begun..=asked).contains(&exports) {
-        return Err(format!("{exports} exports are recorded, of {begun} to {asked}"));
+        return Err(format!(
+            "{exports} exports are recorded, of {begun} to {asked}"
+        ));
     }
     for (number, sent) in ledger.sent.iter().enumerate() {
         let place = places.get(&number);
         if sent.acknowledged.is_some() && place != sent.acknowledged.as_ref() {
             let index = sent.acknowledged;
-            return Err(format!("{number} was acknowledged at {index:?} and is at {place:?}"));
+            return Err(format!(
+                "{number} was acknowledged at {index:?} and is at {place:?}"
+            ));
         }
     }
     whole(ledger, &places)
@@ -178,7 +190,9 @@ fn parsed(bytes: &[u8]) -> Result<Value, String> {
 
 /// That an entry says what was sent.
 fn same(sent: &Sent, open: &Value, sealed: &Value) -> Result<(), String> {
-    for member in ["action", "outcome", "tenant", "user_id", "resource", "details"] {
+    for member in [
+        "action", "outcome", "tenant", "user_id", "resource", "details",
+    ] {
         let stored = open.get(member).or_else(|| sealed.get(member));
         if stored != sent.expected.get(member) {
             return Err(format!("its {member} is {stored:?}"));
@@ -205,12 +219,18 @@ fn shown(ledger: &mut Ledger, log: &Log<'_>) -> Result<(), String> {
         let root = usize::try_from(head.size).ok();
         let root = root.and_then(|size| log.roots.get(size));
         if root != Some(&head.root) {
-            return Err(format!("a checkpoint of size {} is not of this log", head.size));
+            return Err(format!(
+                "a checkpoint of size {} is not of this log",
+                head.size
+            ));
         }
     }
     // Once below the log's size it stays there; the newest stays as a bound.
     if ledger.newest_shown > log.leaves.len() as u64 {
-        return Err(format!("a checkpoint of size {} was shown", ledger.newest_shown));
+        return Err(format!(
+            "a checkpoint of size {} was shown",
+            ledger.newest_shown
+        ));
     }
     Ok(())
 }

@@ -17,7 +17,10 @@ pub(crate) struct SetClock {
 }
 
 impl SetClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the Clock, of paused time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Clock, of paused time"
+    )]
     pub(crate) fn new() -> Self {
         Self {
             begun: Instant::now(),

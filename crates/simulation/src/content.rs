@@ -91,7 +91,10 @@ fn entry(world: &World, client: &Client, number: usize) -> Sent {
     let mut body = Map::new();
     body.insert("action".to_owned(), json!(dice.pick(&ACTIONS)));
     let note = "n".repeat(dice.below(0..400) as usize);
-    body.insert("details".to_owned(), json!({"number": number, "note": note}));
+    body.insert(
+        "details".to_owned(),
+        json!({"number": number, "note": note}),
+    );
     for (member, words, times) in [
         ("resource", &RESOURCES[..], 60),
         ("outcome", &OUTCOMES[..], 50),
@@ -172,7 +175,10 @@ pub(crate) fn new_batch(world: &World, ledger: &mut Ledger, conflict: bool) -> u
 
 /// A request as it is sent.
 pub(crate) fn written(ledger: &Ledger, batch: &Batch) -> Vec<u8> {
-    let bodies = batch.entries.iter().map(|number| &ledger.sent[*number].body);
+    let bodies = batch
+        .entries
+        .iter()
+        .map(|number| &ledger.sent[*number].body);
     let bodies: Vec<Value> = bodies.cloned().map(Value::Object).collect();
     match batch.form {
         Form::One => bodies.first().map(Value::to_string).unwrap_or_default(),

@@ -74,6 +74,18 @@ pub(crate) enum Sight {
     Proof { index: u64, text: String },
 }
 
+/// What a client heard, over all its connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Listened {
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    /// From where on it has heard everything, once it knows.
+    pub(crate) start: Option<i64>,
+    /// Up to where, inclusive.
+    pub(crate) passed: i64,
+    /// Indices, in order.
+    pub(crate) got: Vec<u64>,
+}
+
 /// What clients know.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -83,6 +95,7 @@ pub(crate) struct Ledger {
     pub(crate) shown: Vec<TreeHead>,
     pub(crate) newest_shown: u64,
     pub(crate) seen: Vec<Seen>,
+    pub(crate) listened: Vec<Listened>,
     /// Exports that were asked for, and those that were begun.
     pub(crate) exports: (u64, u64),
     /// The leaves of the log that a start found or an end left: they stay.
@@ -102,6 +115,8 @@ pub struct Counts {
     pub unknown: u64,
     pub reads: u64,
     pub proofs: u64,
+    pub streams: u64,
+    pub heard: u64,
     pub crashes: u64,
     pub power_cuts: u64,
     pub failed_starts: u64,
@@ -122,6 +137,8 @@ impl Counts {
         self.unknown += other.unknown;
         self.reads += other.reads;
         self.proofs += other.proofs;
+        self.streams += other.streams;
+        self.heard += other.heard;
         self.crashes += other.crashes;
         self.power_cuts += other.power_cuts;
         self.failed_starts += other.failed_starts;

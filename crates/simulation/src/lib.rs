@@ -8,6 +8,7 @@ mod clock;
 mod content;
 mod dice;
 mod ledger;
+mod listeners;
 mod network;
 mod operator;
 mod planted;

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 
 use crate::dice::Dice;
@@ -103,9 +103,57 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Sends a request and takes what comes of the answer's body in some time; the status.
+    pub(crate) async fn listen(
+        &self,
+        request: Request<Bytes>,
+        time: Duration,
+    ) -> Result<(u16, Vec<u8>), Broken> {
+        let server = self.server.borrow().clone();
+        let router = server.ok_or(Broken::Unreachable)?;
+        let request = request.map(Body::from);
+        let (status_to, status) = oneshot::channel();
+        let (frames_to, mut frames) = mpsc::unbounded_channel();
+        let handling = self.scheduler.spawn(Owner::Process, async move {
+            let response = router.oneshot(request).await;
+            let response = response.unwrap_or_else(|never: Infallible| match never {});
+            let _ = status_to.send(response.status().as_u16());
+            let mut body = response.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                let _ = frame.into_data().map(|data| frames_to.send(data));
+                give_way().await;
+            }
+        });
+        let receiving = async {
+            let (status, mut bytes) = (status.await.ok()?, Vec::new());
+            while let Some(data) = frames.recv().await {
+                bytes.extend(data);
+            }
+            Some((status, bytes))
+        };
+        // The status comes with the first bytes at the latest.
+        let mut receiving = std::pin::pin!(receiving);
+        let ended = tokio::time::timeout(time, &mut receiving).await;
+        self.scheduler.end(handling);
+        let heard = match ended {
+            Ok(heard) => heard,
+            // What is on its way still arrives.
+            Err(_) => receiving.await,
+        };
+        let (status, bytes) = heard.ok_or(Broken::Off)?;
+        self.trace
+            .event(&format!("  heard {status}, {} bytes", bytes.len()));
+        self.trace.bytes(&bytes);
+        Ok((status, bytes))
+    }
+}
+
 async fn handle(router: Router, request: Request<Body>) -> Option<Answer> {
     let response = router.oneshot(request).await;
-    let (parts, body) = response.unwrap_or_else(|never: Infallible| match never {}).into_parts();
+    let (parts, body) = response
+        .unwrap_or_else(|never: Infallible| match never {})
+        .into_parts();
     // A body that breaks off breaks the connection.
     let body = body.collect().await.ok()?.to_bytes();
     Some(Answer {
@@ -121,10 +169,7 @@ fn in_pieces(bytes: Bytes, dice: &Dice) -> Body {
         return Body::from(bytes);
     }
     let most = 1 + bytes.len() / 2;
-    let pieces: Vec<Bytes> = bytes
-        .chunks(most)
-        .map(Bytes::copy_from_slice)
-        .collect();
+    let pieces: Vec<Bytes> = bytes.chunks(most).map(Bytes::copy_from_slice).collect();
     let dice = dice.clone();
     let pieces = stream::iter(pieces).then(move |piece| {
         let dice = dice.clone();

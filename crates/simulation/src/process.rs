@@ -101,9 +101,7 @@ fn signer(directory: &DataDirectory) -> Result<Signer, String> {
             .try_into()
             .map_err(|_| "the key is damaged".to_owned())?,
         None => {
-            directory
-                .write_key(KEY_FILE, &KEY)
-                .map_err(|e| text(&e))?;
+            directory.write_key(KEY_FILE, &KEY).map_err(|e| text(&e))?;
             KEY
         }
     };
@@ -123,9 +121,8 @@ impl Process {
         };
         let now = world.clock.now();
         let (options, offload) = (conditions.options, Arc::new(Inline));
-        let (embedded, report) =
-            EmbeddedStore::open(directory, &identity, options, now, offload)
-                .map_err(|e| text(&e))?;
+        let (embedded, report) = EmbeddedStore::open(directory, &identity, options, now, offload)
+            .map_err(|e| text(&e))?;
         world.trace.event(&format!("opened: {report:?}"));
         let embedded = Arc::new(embedded);
         let kept = embedded.checkpoint().await.map_err(|e| text(&e))?;
@@ -141,8 +138,8 @@ impl Process {
         let store: Arc<dyn Store> = Arc::new(store);
         let own_queue = Arc::new(InProcessQueue::new(conditions.queue));
         let queue = planted.queue(&own_queue, &embedded);
-        let signing_key = SigningKey::new(b"a signing key of thirty-two bytes or more")
-            .map_err(|e| text(&e))?;
+        let signing_key =
+            SigningKey::new(b"a signing key of thirty-two bytes or more").map_err(|e| text(&e))?;
         let keys = KeyRing {
             current: signing_key.clone(),
             earlier: Vec::new(),
@@ -213,4 +210,3 @@ async fn follow(store: Arc<EmbeddedStore>, dice: Dice) {
         let _ = store.settle_index();
     }
 }
-

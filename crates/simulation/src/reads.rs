@@ -25,7 +25,10 @@ const ORDERS: [Order; 4] = [
 async fn get(world: &Rc<World>, token: usize, path: &str) -> Result<Option<Answer>, String> {
     world.trace.event(&format!("get {path}"));
     let request = Request::get(path)
-        .header("authorization", format!("Bearer {}", CLIENTS[token].token()?))
+        .header(
+            "authorization",
+            format!("Bearer {}", CLIENTS[token].token()?),
+        )
         .body(Bytes::new())
         .map_err(|error| format!("{path}: {error}"))?;
     match world.network.send(request, None).await {
@@ -51,7 +54,7 @@ fn number(value: &Value, member: &str) -> Result<u64, String> {
 }
 
 /// A filter that selects some of what clients send.
-fn filter(world: &World, log: u64) -> Vec<(&'static str, String)> {
+pub(crate) fn filter(world: &World, log: u64) -> Vec<(&'static str, String)> {
     let dice = &world.dice;
     let mut parameters = Vec::new();
     let members: [(&'static str, &[&str]); 9] = [
@@ -78,7 +81,7 @@ fn filter(world: &World, log: u64) -> Vec<(&'static str, String)> {
     parameters
 }
 
-fn query(parameters: &[(&'static str, String)]) -> String {
+pub(crate) fn query(parameters: &[(&'static str, String)]) -> String {
     let pairs = parameters.iter().map(|(name, value)| {
         let value = value.replace(' ', "%20").replace(',', "%2C");
         format!("&{name}={value}")
@@ -87,7 +90,7 @@ fn query(parameters: &[(&'static str, String)]) -> String {
 }
 
 /// What a result shows of its place, and that it verified.
-fn shown(result: &Value) -> Result<(u64, String), String> {
+pub(crate) fn shown(result: &Value) -> Result<(u64, String), String> {
     if result.get("verified") != Some(&Value::Bool(true)) {
         return Err(format!("an entry did not verify: {result}"));
     }
@@ -220,9 +223,10 @@ pub(crate) async fn export(world: &Rc<World>) -> Result<(), String> {
 /// An entry that was acknowledged: its index and id.
 fn acknowledged(world: &World) -> Option<(u64, String)> {
     let ledger = world.ledger.borrow();
-    let known = ledger.sent.iter().filter_map(|sent| {
-        Some((sent.acknowledged?, sent.id()?.to_owned()))
-    });
+    let known = ledger
+        .sent
+        .iter()
+        .filter_map(|sent| Some((sent.acknowledged?, sent.id()?.to_owned())));
     let known: Vec<_> = known.collect();
     (!known.is_empty()).then(|| world.dice.pick(&known).clone())
 }
@@ -299,6 +303,8 @@ impl World {
         if (before..=now).contains(&size) {
             return Ok(());
         }
-        Err(format!("an answer of size {size}, not between {before} and {now}"))
+        Err(format!(
+            "an answer of size {size}, not between {before} and {now}"
+        ))
     }
 }

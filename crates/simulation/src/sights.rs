@@ -5,28 +5,20 @@ use std::collections::BTreeMap;
 use audittrail_store::{Filter, Order};
 
 use crate::check::Log;
-use crate::content::CLIENTS;
-use crate::ledger::{Seen, Sight};
+use crate::content::{ADMIN, CLIENTS};
+use crate::ledger::{Listened, Seen, Sight};
 use crate::proofs;
 
 /// Whether it was true of the log at one of the sizes that it may be of.
 pub(crate) fn check(seen: &Seen, log: &Log<'_>) -> Result<(), String> {
     let (from, to) = seen.sizes;
     if to > log.leaves.len() as u64 {
-        return Err(format!("a client saw {to} entries, of {}", log.leaves.len()));
+        return Err(format!(
+            "a client saw {to} entries, of {}",
+            log.leaves.len()
+        ));
     }
-    let parameters = seen.parameters.iter();
-    let parameters = parameters.map(|(name, value)| (*name, value.as_str()));
-    let filter = Filter::from_parameters(parameters).map_err(|errors| format!("{errors:?}"))?;
-    let access = CLIENTS[seen.token].access();
-    let selected: Vec<u64> = (0..)
-        .zip(&log.entries)
-        .filter(|(index, entry)| {
-            let within = filter.index.contains(*index);
-            within && access.admits(Some(entry)) && filter.matches(*index, entry)
-        })
-        .map(|(index, _)| index)
-        .collect();
+    let selected = selected(&seen.parameters, seen.token, log)?;
     if (from..=to).any(|size| holds(&seen.what, &below(&selected, size), log)) {
         return Ok(());
     }
@@ -34,6 +26,46 @@ pub(crate) fn check(seen: &Seen, log: &Log<'_>) -> Result<(), String> {
         "a client saw {seen:?}; selected are {:?}",
         below(&selected, to)
     ))
+}
+
+/// Whether a client heard everything that it had to hear, once and in order.
+pub(crate) fn check_heard(listened: &Listened, log: &Log<'_>) -> Result<(), String> {
+    let Some(start) = listened.start else {
+        return Ok(());
+    };
+    if listened.passed >= log.leaves.len() as i64 {
+        return Err(format!(
+            "a client heard of {}, which is not there",
+            listened.passed
+        ));
+    }
+    let selected = selected(&listened.parameters, ADMIN, log)?;
+    let heard = |index: &&u64| (start..=listened.passed).contains(&(**index as i64));
+    if selected.iter().filter(heard).eq(&listened.got) {
+        return Ok(());
+    }
+    Err(format!(
+        "a client heard {listened:?}; selected are {selected:?}"
+    ))
+}
+
+/// The indices of the entries that a filter selects and a client may see.
+fn selected(
+    parameters: &[(&'static str, String)],
+    token: usize,
+    log: &Log<'_>,
+) -> Result<Vec<u64>, String> {
+    let parameters = parameters.iter();
+    let parameters = parameters.map(|(name, value)| (*name, value.as_str()));
+    let filter = Filter::from_parameters(parameters).map_err(|errors| format!("{errors:?}"))?;
+    let access = CLIENTS[token].access();
+    let selects = |index, entry| {
+        let within = filter.index.contains(index);
+        within && access.admits(Some(entry)) && filter.matches(index, entry)
+    };
+    let entries = (0..).zip(&log.entries);
+    let selected = entries.filter(|(index, entry)| selects(*index, entry));
+    Ok(selected.map(|(index, _)| index).collect())
 }
 
 fn below(selected: &[u64], size: u64) -> Vec<u64> {

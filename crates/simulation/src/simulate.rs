@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::clients::client;
 use crate::ledger::Counts;
+use crate::listeners::listener;
 use crate::operator::operate;
 use crate::planted::Planted;
 use crate::scheduler::Owner;
@@ -40,6 +41,11 @@ async fn run(seed: u64, planted: Planted, shown: bool) -> Run {
     for _ in 0..world.dice.below(1..5) {
         let client = client(Rc::clone(&world));
         world.scheduler.spawn(Owner::World, client);
+    }
+    for _ in 0..world.dice.below(0..2) {
+        world
+            .scheduler
+            .spawn(Owner::World, listener(Rc::clone(&world)));
     }
     {
         let (operated, ended) = (operate(Rc::clone(&world), lives), Rc::clone(&ended));

@@ -13,6 +13,8 @@ use crate::network::{Answer, Broken};
 use crate::proofs;
 use crate::world::World;
 
+const ACKS: [&str; 4] = ["committed", "committed", "published", "queued"];
+
 /// What an attempt asks for beside its entries.
 struct Asked {
     ack: &'static str,
@@ -78,7 +80,7 @@ async fn attempt(world: &Rc<World>, number: usize) -> Result<(), String> {
     let batch = world.ledger.borrow().batches[number].clone();
     let dice = &world.dice;
     let asked = Asked {
-        ack: *dice.pick(&["committed", "committed", "published", "queued"]),
+        ack: ACKS[dice.place(ACKS.len())],
         skip: batch.form != Form::One && dice.percent(30),
     };
     let body = {
@@ -93,14 +95,17 @@ async fn attempt(world: &Rc<World>, number: usize) -> Result<(), String> {
         Form::Lines => "application/x-ndjson",
         Form::One | Form::Array => "application/json",
     };
-    let mut request = Request::post(&uri)
-        .header("content-type", kind)
-        .header("authorization", format!("Bearer {}", CLIENTS[batch.token].token()?));
+    let mut request = Request::post(&uri).header("content-type", kind).header(
+        "authorization",
+        format!("Bearer {}", CLIENTS[batch.token].token()?),
+    );
     if let Some(key) = &batch.key {
         request = request.header("idempotency-key", key);
     }
     let request = request.body(Bytes::from(body)).map_err(|e| e.to_string())?;
-    world.trace.event(&format!("write {number} {:?} {uri}", batch.entries));
+    world
+        .trace
+        .event(&format!("write {number} {:?} {uri}", batch.entries));
     // A client that goes away, at once or later.
     let patience = dice
         .percent(10)
@@ -197,7 +202,10 @@ fn acknowledged(
         _ => "nothing of the kind",
     };
     if ack != Some(reached) {
-        return Err(format!("{} was asked for, and answered {status} {ack:?}", asked.ack));
+        return Err(format!(
+            "{} was asked for, and answered {status} {ack:?}",
+            asked.ack
+        ));
     }
     let receipts: Vec<&Value> = match told.get("results").and_then(Value::as_array) {
         Some(results) => results.iter().collect(),
@@ -211,7 +219,9 @@ fn acknowledged(
         let index = receipt.get("index").and_then(Value::as_u64);
         let index = index.ok_or("a receipt without an index")?;
         if next.is_some_and(|next| next != index) {
-            return Err(format!("entry {entry} is at {index}, apart from its request"));
+            return Err(format!(
+                "entry {entry} is at {index}, apart from its request"
+            ));
         }
         next = Some(index + 1);
         let id = receipt.get("id").cloned().unwrap_or_default();

@@ -38,7 +38,9 @@ impl Reads {
 
     fn records_fail(&self) -> bool {
         let left = &self.records_until_failure;
-        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
         before == Ok(1)
     }
 }
@@ -82,7 +84,10 @@ impl Store for Counted {
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
         self.reads.records.fetch_add(1, Ordering::SeqCst);
         if self.reads.records_fail() {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "it was made to fail"));
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "it was made to fail",
+            ));
         }
         self.store.records(indices).await
     }

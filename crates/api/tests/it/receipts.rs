@@ -19,7 +19,10 @@ async fn send(served: &Served, entries: &Value) -> (u16, Value) {
 #[tokio::test]
 async fn what_was_stored_is_not_said_to_be_refused_where_a_receipt_cannot_be_read() {
     let served = Served::start().await;
-    let (first, second) = (json!({"action": "a", "id": FIRST}), json!({"action": "b", "id": SECOND}));
+    let (first, second) = (
+        json!({"action": "a", "id": FIRST}),
+        json!({"action": "b", "id": SECOND}),
+    );
     assert_eq!(send(&served, &first).await.0, 201);
     // The sequencer looks the first one up, then its receipt is read.
     served.reads.fail_records(2);
@@ -36,6 +39,11 @@ async fn what_was_stored_is_not_said_to_be_refused_where_a_receipt_cannot_be_rea
 async fn receipts_of_new_entries_read_nothing() {
     let served = Served::start().await;
     served.reads.take();
-    assert_eq!(send(&served, &json!([{"action": "a"}, {"action": "b"}])).await.0, 201);
+    assert_eq!(
+        send(&served, &json!([{"action": "a"}, {"action": "b"}]))
+            .await
+            .0,
+        201
+    );
     assert_eq!(served.reads.take().2, 0);
 }

@@ -15,7 +15,13 @@ fn planted_bugs_are_found() {
             panic!("{planted:?} is not found within {WITHIN} seeds");
         };
         let without = run(seed, Planted::Nothing);
-        assert_eq!(without.violation, None, "seed {seed} fails without {planted:?}");
-        println!("{planted:?}: seed {seed}: {}", with.violation.unwrap_or_default());
+        assert_eq!(
+            without.violation, None,
+            "seed {seed} fails without {planted:?}"
+        );
+        println!(
+            "{planted:?}: seed {seed}: {}",
+            with.violation.unwrap_or_default()
+        );
     }
 }

@@ -8,7 +8,10 @@ use crate::support::first;
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, and not {text}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number, and not {text}")),
+    )
 }
 
 /// `AUDITTRAIL_SEEDS` says how many, `make soak` asks for more; `AUDITTRAIL_SEED` runs one and
@@ -39,10 +42,29 @@ fn what_was_promised_holds_whatever_happens() {
     // The seeds have to reach what they are there for.
     let of_each = |number: u64, expected: u64| number * 1_000 >= expected * seeds;
     assert!(of_each(total.acknowledged, 15_000), "{total:?}");
-    assert!(of_each(total.retried, 5_000) && of_each(total.conflicts, 1_000), "{total:?}");
-    assert!(of_each(total.refused, 1_000) && of_each(total.unknown, 1_000), "{total:?}");
-    assert!(of_each(total.reads, 7_000) && of_each(total.proofs, 2_000), "{total:?}");
-    assert!(of_each(total.crashes, 500) && of_each(total.power_cuts, 500), "{total:?}");
-    assert!(of_each(total.failed_starts, 100) && of_each(total.fatal_ends, 20), "{total:?}");
+    assert!(
+        of_each(total.retried, 5_000) && of_each(total.conflicts, 1_000),
+        "{total:?}"
+    );
+    assert!(
+        of_each(total.refused, 1_000) && of_each(total.unknown, 1_000),
+        "{total:?}"
+    );
+    assert!(
+        of_each(total.reads, 7_000) && of_each(total.proofs, 2_000),
+        "{total:?}"
+    );
+    assert!(
+        of_each(total.streams, 1_000) && of_each(total.heard, 1_000),
+        "{total:?}"
+    );
+    assert!(
+        of_each(total.crashes, 500) && of_each(total.power_cuts, 500),
+        "{total:?}"
+    );
+    assert!(
+        of_each(total.failed_starts, 100) && of_each(total.fatal_ends, 20),
+        "{total:?}"
+    );
     assert!(of_each(total.steps_of_index, 1_000), "{total:?}");
 }
