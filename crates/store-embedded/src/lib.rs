@@ -31,6 +31,7 @@ mod writer;
 pub use data_directory::{DataDirectory, read_key, write_key};
 pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
+pub use indexed::Following;
 pub use offload::{Inline, Offload};
 pub use packing::PackedSegment;
 pub use shared::Options;
