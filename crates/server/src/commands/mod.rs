@@ -1,6 +1,8 @@
 //! The commands.
 
+pub(crate) mod backup;
 pub(crate) mod bench;
+mod copying;
 pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod health;
@@ -11,6 +13,7 @@ pub(crate) mod monitor;
 mod partial;
 pub(crate) mod prove;
 mod remote;
+pub(crate) mod restore;
 mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;

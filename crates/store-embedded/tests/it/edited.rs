@@ -49,7 +49,7 @@ fn check_on(disk: &Arc<dyn Disk>, data: &Path) -> FsckReport {
     let (keys, identity) = (keys(), identity());
     let input = FsckInput {
         identity: &identity,
-        keys: &keys,
+        keys: Some(&keys),
         since: None,
     };
     fsck(disk, data, &input, &mut |_, _| {}).unwrap()

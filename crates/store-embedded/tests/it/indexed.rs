@@ -85,7 +85,7 @@ fn check(data: &Path) -> FsckReport {
     };
     let input = FsckInput {
         identity: &identity(),
-        keys: &keys,
+        keys: Some(&keys),
         since: None,
     };
     fsck(&disk, data, &input, &mut |_, _| {}).unwrap()
