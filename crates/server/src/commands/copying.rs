@@ -30,8 +30,7 @@ pub(crate) fn copy(input: &BackupInput<'_>) -> Result<BackupReport, Failure> {
 
 /// Refuses two directories of which one is in the other.
 pub(crate) fn check_apart(from: &Path, to: &Path, flag: &str) -> Result<(), Failure> {
-    let unreadable =
-        |error| Failure::Failed(format!("{} cannot be read: {error}", from.display()));
+    let unreadable = |error| Failure::Failed(format!("{} cannot be read: {error}", from.display()));
     let source = from.canonicalize().map_err(unreadable)?;
     let target = resolved(to);
     let (from, to) = (from.display(), to.display());
@@ -56,7 +55,10 @@ fn resolved(path: &Path) -> PathBuf {
     let mut at = absolute.as_path();
     loop {
         if let Ok(there) = at.canonicalize() {
-            return missing.iter().rev().fold(there, |path, name| path.join(name));
+            return missing
+                .iter()
+                .rev()
+                .fold(there, |path, name| path.join(name));
         }
         match (at.parent(), at.components().next_back()) {
             (Some(parent), Some(Component::Normal(name))) => {

@@ -45,7 +45,9 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     }
     print(&report);
     if keys.is_none() {
-        crate::out!("signatures of entries were not checked: their key, LOG_SIGNING_KEY, is not here");
+        crate::out!(
+            "signatures of entries were not checked: their key, LOG_SIGNING_KEY, is not here"
+        );
     }
     match report.found {
         0 => Ok(()),

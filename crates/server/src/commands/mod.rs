@@ -14,7 +14,7 @@ mod partial;
 pub(crate) mod prove;
 mod remote;
 pub(crate) mod restore;
-mod scrub;
+pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod verify;

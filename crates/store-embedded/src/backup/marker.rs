@@ -135,7 +135,10 @@ mod tests {
     fn a_marker_is_read_as_it_was_written_and_nothing_else_is() {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let signer = audittrail_checkpoint::Signer::from_seed("log.example/a b", [1; 32]);
-        assert!(signer.is_err(), "a name has no spaces: a line tells its end");
+        assert!(
+            signer.is_err(),
+            "a name has no spaces: a line tells its end"
+        );
         let signer = audittrail_checkpoint::Signer::from_seed("log.example", [1; 32]).unwrap();
         let root = Path::new("/");
         for state in [

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
 use audittrail_store::{KeptCheckpoint, Node};
 
-pub use self::marker::{BackupMarker, BackupState};
 pub(crate) use self::marker::refuse_backup;
+pub use self::marker::{BackupMarker, BackupState};
 use self::target::{Part, Target, unwritten};
 use crate::data_directory::{read_key, write_key};
 use crate::disk::{Disk, Mode, SyncPoint, read_file};
@@ -160,7 +160,10 @@ pub fn backup(
 
 fn check_source(input: &BackupInput<'_>, source: &Layout) -> Result<(), StartError> {
     let shown = input.from.display();
-    match (BackupMarker::read(&**input.disk, source.root())?, input.purpose) {
+    match (
+        BackupMarker::read(&**input.disk, source.root())?,
+        input.purpose,
+    ) {
         (None, Purpose::Backup) => Ok(()),
         (Some(marker), _) if marker.state == BackupState::Whole => Ok(()),
         (Some(_), _) => Err(StartError::Refused(format!(
@@ -244,7 +247,11 @@ impl Copy<'_> {
         }
         let files = self.files;
         for (place, file) in files.iter().enumerate().skip(position) {
-            let start = if place == position { at } else { SEGMENT_HEADER_LEN as u64 };
+            let start = if place == position {
+                at
+            } else {
+                SEGMENT_HEADER_LEN as u64
+            };
             let header = self.header(file)?;
             let mut part = self.target.segment(file, &header)?;
             let fixed = match place.cmp(&self.kept_end.position) {
@@ -258,7 +265,10 @@ impl Copy<'_> {
             } else {
                 part.go_to(start, fixed);
             }
-            let known = self.edge.size().clamp(file.first_index, self.head.size.max(file.first_index));
+            let known = self
+                .edge
+                .size()
+                .clamp(file.first_index, self.head.size.max(file.first_index));
             let locations = self.target.locations(file, known)?;
             let stopped = self.segment(place, start, &mut part, &locations, progress)?;
             self.target.finish_locations(&locations)?;
@@ -389,7 +399,11 @@ impl Copy<'_> {
                 return Err(if extends {
                     another_history(self.input, self.kept.size)
                 } else {
-                    refused(file, at, "the entries up to here do not give the checkpoint's root")
+                    refused(
+                        file,
+                        at,
+                        "the entries up to here do not give the checkpoint's root",
+                    )
                 });
             }
             for (earlier, known) in self.input.earlier.iter().zip(&mut self.earlier) {
@@ -499,10 +513,7 @@ impl Copy<'_> {
     }
 
     /// The keys and what was cosigned, and then the checkpoint that covers all of it.
-    fn finish(
-        mut self,
-        checkpoint: &KeptCheckpoint,
-    ) -> Result<BackupReport, StartError> {
+    fn finish(mut self, checkpoint: &KeptCheckpoint) -> Result<BackupReport, StartError> {
         let (disk, layout) = (Arc::clone(&self.target.disk), self.target.layout.clone());
         self.target.tree.flush(&*disk).map_err(unwritten(&layout))?;
         let synced = self.target.tree.sync(&*disk, &layout);
@@ -531,7 +542,11 @@ impl Copy<'_> {
         for (earlier, known) in self.input.earlier.iter().zip(&self.earlier) {
             let Earlier { head, name } = earlier;
             let extends = known.or_else(|| {
-                let then = self.target.tree.edge(head.size).filter(|_| head.size <= self.head.size);
+                let then = self
+                    .target
+                    .tree
+                    .edge(head.size)
+                    .filter(|_| head.size <= self.head.size);
                 then.map(|edge| edge.head() == *head)
             });
             let why = match extends {

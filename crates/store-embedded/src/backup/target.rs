@@ -132,7 +132,10 @@ impl Target {
             return Err(other(format!("{} has {there} bytes, not {len}", own.name)));
         }
         if (end.position, end.offset) != (from.position, from.offset) {
-            return Err(other(format!("it ends elsewhere at index {}", self.kept.size)));
+            return Err(other(format!(
+                "it ends elsewhere at index {}",
+                self.kept.size
+            )));
         }
         for pair in own.windows(2) {
             if pair[1].first_index <= self.kept.size {
@@ -313,7 +316,10 @@ impl Part {
 
     /// What is there already and equal stays as it is: it may be all that is left of the log.
     fn flush(&mut self) -> io::Result<bool> {
-        let there = self.len.saturating_sub(self.at).min(self.buffer.len() as u64) as usize;
+        let there = self
+            .len
+            .saturating_sub(self.at)
+            .min(self.buffer.len() as u64) as usize;
         let mut existing = vec![0; there];
         self.file.read_at(&mut existing, self.at)?;
         let same = existing

@@ -40,8 +40,7 @@ fn open(disk: &Arc<dyn Disk>, data: &str) -> Result<Arc<dyn Store>, StartError> 
         segment_bytes: 4_096,
         ..Options::default()
     };
-    let (store, _) =
-        EmbeddedStore::open(directory, &identity(), options, START, Arc::new(Inline))?;
+    let (store, _) = EmbeddedStore::open(directory, &identity(), options, START, Arc::new(Inline))?;
     Ok(Arc::new(store))
 }
 
@@ -140,9 +139,15 @@ fn a_log_is_copied_as_it_grows_and_restored() {
         grow(&store, &mut log, &mut generator, 5);
         block_on(log.keep_checkpoint(&store));
         grow(&store, &mut log, &mut generator, 1);
-        let before = log_files(&disk, COPY).iter().map(|one| one.1.len()).sum::<usize>();
+        let before = log_files(&disk, COPY)
+            .iter()
+            .map(|one| one.1.len())
+            .sum::<usize>();
         let report = back_up(&disk).unwrap();
-        let after = log_files(&disk, COPY).iter().map(|one| one.1.len()).sum::<usize>();
+        let after = log_files(&disk, COPY)
+            .iter()
+            .map(|one| one.1.len())
+            .sum::<usize>();
         assert_eq!(report.entries, log.size());
         // The headers of new segments are not counted.
         let headers = (after - before) as u64 - report.new_bytes;
@@ -151,17 +156,29 @@ fn a_log_is_copied_as_it_grows_and_restored() {
     }
     // The tree in it is the log's own, up to the checkpoint; what else is derived is left out.
     let report = checked(&disk, COPY, Some(&ring()));
-    assert_eq!((report.found, report.entries), (0, log.size()), "{report:?}");
+    assert_eq!(
+        (report.found, report.entries),
+        (0, log.size()),
+        "{report:?}"
+    );
     let names = disk.list(Path::new(COPY)).unwrap();
-    assert_eq!(names, ["backup", "checkpoint", "keys", "locations", "log", "tree"]);
+    assert_eq!(
+        names,
+        ["backup", "checkpoint", "keys", "locations", "log", "tree"]
+    );
     assert_eq!(disk.list(&Path::new(COPY).join("keys")).unwrap(), [""; 0]);
     // Comparing all of it finds it equal.
-    let compared = copied(&disk, (DATA, COPY), Purpose::Backup, |input| input.compare = true);
+    let compared = copied(&disk, (DATA, COPY), Purpose::Backup, |input| {
+        input.compare = true
+    });
     assert_eq!(compared.unwrap().new_bytes, 0);
     drop(store);
 
     let why = refusal(open(&disk, COPY));
-    assert!(why.contains("is a backup") && why.contains("restore"), "{why}");
+    assert!(
+        why.contains("is a backup") && why.contains("restore"),
+        "{why}"
+    );
     let report = restore(&disk).unwrap();
     assert_eq!(report.entries, log.size());
     let store = open(&disk, RESTORED).unwrap();
@@ -242,7 +259,9 @@ fn interrupted(seed: u64, left_out: Option<SyncPoint>) -> Result<(u64, u64), Str
     for at in 0.. {
         let (simulated, disk) = new_disk(seed + at);
         let (store, mut log, mut generator) = filled(&disk, 10);
-        left_out.into_iter().for_each(|point| simulated.leave_out(point));
+        left_out
+            .into_iter()
+            .for_each(|point| simulated.leave_out(point));
         let stage = at % 3;
         let mut whole = 0;
         if stage > 0 {
@@ -277,7 +296,9 @@ fn interrupted(seed: u64, left_out: Option<SyncPoint>) -> Result<(u64, u64), Str
         }
         let target = if stage == 2 { RESTORED } else { COPY };
         let names = disk.list(Path::new(target)).unwrap_or_default();
-        let startable = names.iter().any(|name| name == "checkpoint" || name == "log")
+        let startable = names
+            .iter()
+            .any(|name| name == "checkpoint" || name == "log")
             && open(&disk, target).is_ok();
         if startable != (stage == 2 && outcome.is_ok()) {
             return Err(wrong(format!("a server starts there: {startable}")));
@@ -304,7 +325,10 @@ fn interrupted(seed: u64, left_out: Option<SyncPoint>) -> Result<(u64, u64), Str
 fn a_copy_that_is_interrupted_anywhere_is_completed() {
     for seed in [100, 2_000] {
         let (tried, unfinished) = interrupted(seed, None).unwrap();
-        assert!(unfinished > 60 && tried > unfinished, "{tried} {unfinished}");
+        assert!(
+            unfinished > 60 && tried > unfinished,
+            "{tried} {unfinished}"
+        );
     }
 }
 
@@ -475,7 +499,10 @@ fn damage_in_the_log_is_named_and_copied_as_it_is() {
         let failed = read.iter().filter(|one| one.verdict != Verdict::Verified);
         assert!(failed.count() <= 7, "{at}: more than a batch");
     }
-    assert!(copies > 300 && refusals < copies / 10, "{copies} {refusals}");
+    assert!(
+        copies > 300 && refusals < copies / 10,
+        "{copies} {refusals}"
+    );
 }
 
 /// A backup that is older than what is known elsewhere is not gone on with.

@@ -107,11 +107,7 @@ pub(crate) fn files(disk: &Arc<dyn Disk>, root: &Path) -> BTreeMap<PathBuf, Vec<
 }
 
 /// Writes files below a directory, which is made with all that they need.
-pub(crate) fn write_files(
-    disk: &Arc<dyn Disk>,
-    root: &Path,
-    files: &BTreeMap<PathBuf, Vec<u8>>,
-) {
+pub(crate) fn write_files(disk: &Arc<dyn Disk>, root: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     disk.create_directory(root).unwrap();
     for (path, bytes) in files {
         let path = root.join(path);
