@@ -213,6 +213,9 @@ async fn an_older_backup_signs_no_second_history() {
         3,
         &["was not finished"],
     );
+    let fsck = run(at, &["fsck", "--data", "new"]);
+    assert_eq!(fsck.status.code(), Some(1));
+    assert!(text(&fsck.stdout).contains("the copy was not finished"));
     // Who says it is gone, where nothing remembers it, is told what that means.
     let output = restore("new", &[gone], &[]);
     success(&output);

@@ -514,3 +514,16 @@ fn a_lost_tree_is_made_anew_from_leaves_that_give_the_root() {
     let error = try_open(data.path()).err().unwrap().to_string();
     assert!(error.contains("Put tree/ back from a copy"), "{error}");
 }
+
+/// What a crash leaves of a segment that has no name yet is gone after the next start.
+#[test]
+fn a_segment_without_a_name_is_removed() {
+    let data = tempfile::tempdir().unwrap();
+    let log = make(data.path(), 3);
+    let left = data.path().join("log/new.seg.tmp");
+    std::fs::write(&left, "half a header").unwrap();
+    assert_eq!(check(data.path()).found, 0);
+    let store = open(data.path());
+    assert!(!left.exists());
+    block_on(log.check(&(store as Arc<dyn Store>)));
+}
