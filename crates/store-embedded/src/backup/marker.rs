@@ -72,7 +72,7 @@ impl BackupMarker {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.lines();
         let mut named = |name: &str| lines.next()?.strip_prefix(name);
-        if named(FIRST_LINE)? != "" {
+        if !named(FIRST_LINE)?.is_empty() {
             return None;
         }
         let state = match named("state ")? {

@@ -169,7 +169,7 @@ fn a_log_is_copied_as_it_grows_and_restored() {
     assert_eq!(disk.list(&Path::new(COPY).join("keys")).unwrap(), [""; 0]);
     // Comparing all of it finds it equal.
     let compared = copied(&disk, (DATA, COPY), Purpose::Backup, |input| {
-        input.compare = true
+        input.compare = true;
     });
     assert_eq!(compared.unwrap().new_bytes, 0);
     drop(store);
