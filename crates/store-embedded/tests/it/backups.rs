@@ -1,24 +1,26 @@
-//! Copies of a log: while it grows, on a disk that fails or forgets, and of what must not be copied.
+//! Copies of a log: while it grows, and of what must not be copied.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use audittrail_entry::KeyRing;
+use audittrail_entry::{KeyRing, Record};
 use audittrail_merkle::TreeHead;
 use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
 use audittrail_store::{Reader, Store, Verdict};
-use audittrail_store_embedded::disk::{Disk, FaultMode, Mode, Operation, SimulatedDisk, SyncPoint};
+use audittrail_store_embedded::disk::{Disk, Mode, SimulatedDisk};
 use audittrail_store_embedded::{
     BackupInput, BackupReport, DataDirectory, Earlier, EmbeddedStore, FsckInput, FsckReport,
     Identity, Inline, Options, Purpose, Secrets, StartError, backup, fsck, write_key,
 };
 
+use uuid::Uuid;
+
 use crate::support::{START, block_on, files};
 
-const DATA: &str = "/data";
-const COPY: &str = "/copy";
-const RESTORED: &str = "/restored";
+pub(crate) const DATA: &str = "/data";
+pub(crate) const COPY: &str = "/copy";
+pub(crate) const RESTORED: &str = "/restored";
 
 fn identity() -> Identity {
     Identity {
@@ -27,14 +29,14 @@ fn identity() -> Identity {
     }
 }
 
-fn ring() -> KeyRing {
+pub(crate) fn ring() -> KeyRing {
     KeyRing {
         current: conformance::signing_key(),
         earlier: Vec::new(),
     }
 }
 
-fn open(disk: &Arc<dyn Disk>, data: &str) -> Result<Arc<dyn Store>, StartError> {
+pub(crate) fn open(disk: &Arc<dyn Disk>, data: &str) -> Result<Arc<dyn Store>, StartError> {
     let directory = DataDirectory::open(Arc::clone(disk), Path::new(data))?;
     let options = Options {
         segment_bytes: 4_096,
@@ -65,15 +67,15 @@ fn copied(
     backup(&input, &mut |_, _| {})
 }
 
-fn back_up(disk: &Arc<dyn Disk>) -> Result<BackupReport, StartError> {
+pub(crate) fn back_up(disk: &Arc<dyn Disk>) -> Result<BackupReport, StartError> {
     copied(disk, (DATA, COPY), Purpose::Backup, |_| {})
 }
 
-fn restore(disk: &Arc<dyn Disk>) -> Result<BackupReport, StartError> {
+pub(crate) fn restore(disk: &Arc<dyn Disk>) -> Result<BackupReport, StartError> {
     copied(disk, (COPY, RESTORED), Purpose::Restore, |_| {})
 }
 
-fn checked(disk: &Arc<dyn Disk>, data: &str, keys: Option<&KeyRing>) -> FsckReport {
+pub(crate) fn checked(disk: &Arc<dyn Disk>, data: &str, keys: Option<&KeyRing>) -> FsckReport {
     let input = FsckInput {
         identity: &identity(),
         keys,
@@ -90,7 +92,12 @@ fn refusal<T>(outcome: Result<T, StartError>) -> String {
 }
 
 /// Entries in batches of one to seven.
-fn grow(store: &Arc<dyn Store>, log: &mut Log, generator: &mut Generator, batches: usize) {
+pub(crate) fn grow(
+    store: &Arc<dyn Store>,
+    log: &mut Log,
+    generator: &mut Generator,
+    batches: usize,
+) {
     block_on(async {
         for _ in 0..batches {
             let count = 1 + generator.numbers.below(7);
@@ -101,7 +108,7 @@ fn grow(store: &Arc<dyn Store>, log: &mut Log, generator: &mut Generator, batche
 }
 
 /// A log of several segments whose last entries lie beyond its checkpoint.
-fn filled(disk: &Arc<dyn Disk>, seed: u64) -> (Arc<dyn Store>, Log, Generator) {
+pub(crate) fn filled(disk: &Arc<dyn Disk>, seed: u64) -> (Arc<dyn Store>, Log, Generator) {
     let store = open(disk, DATA).unwrap();
     let (mut log, mut generator) = (Log::default(), Generator::new(seed));
     grow(&store, &mut log, &mut generator, 12);
@@ -110,7 +117,7 @@ fn filled(disk: &Arc<dyn Disk>, seed: u64) -> (Arc<dyn Store>, Log, Generator) {
     (store, log, generator)
 }
 
-fn new_disk(seed: u64) -> (SimulatedDisk, Arc<dyn Disk>) {
+pub(crate) fn new_disk(seed: u64) -> (SimulatedDisk, Arc<dyn Disk>) {
     let simulated = SimulatedDisk::new(seed);
     let disk = Arc::new(simulated.clone());
     (simulated, disk)
@@ -249,135 +256,6 @@ fn a_log_under_load_is_copied() {
     back_up(&disk).unwrap();
     restore(&disk).unwrap();
     block_on(log.check(&open(&disk, RESTORED).unwrap()));
-}
-
-/// The process ends in each operation of a first backup, of a later one and of a restore; the
-/// power goes, too. What was whole is whole, what is not cannot be taken for it, and the next run
-/// completes it.
-fn interrupted(seed: u64, left_out: Option<SyncPoint>) -> Result<(u64, u64), String> {
-    let (mut unfinished, mut ended) = (0, 0);
-    for at in 0.. {
-        let (simulated, disk) = new_disk(seed + at);
-        let (store, mut log, mut generator) = filled(&disk, 10);
-        left_out
-            .into_iter()
-            .for_each(|point| simulated.leave_out(point));
-        let stage = at % 3;
-        let mut whole = 0;
-        if stage > 0 {
-            whole = back_up(&disk).map_err(|error| error.to_string())?.entries;
-            grow(&store, &mut log, &mut generator, 12);
-            block_on(log.keep_checkpoint(&store));
-        }
-        drop(store);
-        let run = |disk: &Arc<dyn Disk>| match stage {
-            0 | 1 => back_up(disk),
-            _ => restore(disk),
-        };
-        simulated.end_after(at / 3);
-        let outcome = run(&disk);
-        simulated.heal();
-        simulated.cut_power();
-        if outcome.is_ok() {
-            ended += 1;
-            if ended == 3 {
-                return Ok((at, unfinished));
-            }
-        } else {
-            unfinished += 1;
-        }
-        let wrong = |what: String| format!("stage {stage}, ended in operation {}: {what}", at / 3);
-        if stage > 0 {
-            // A backup that was whole holds what it held.
-            let there = checked(&disk, COPY, Some(&ring()));
-            if there.checkpoint.is_none() || there.entries < whole.min(12) {
-                return Err(wrong(format!("the backup lost something: {there:?}")));
-            }
-        }
-        let target = if stage == 2 { RESTORED } else { COPY };
-        let names = disk.list(Path::new(target)).unwrap_or_default();
-        let startable = names
-            .iter()
-            .any(|name| name == "checkpoint" || name == "log")
-            && open(&disk, target).is_ok();
-        if startable != (stage == 2 && outcome.is_ok()) {
-            return Err(wrong(format!("a server starts there: {startable}")));
-        }
-        if startable {
-            let store = open(&disk, target).map_err(|error| wrong(error.to_string()))?;
-            if block_on(store.head()).unwrap().size < whole {
-                return Err(wrong("a part was restored".to_owned()));
-            }
-            continue;
-        }
-        let report = run(&disk).map_err(|error| wrong(format!("it cannot go on: {error}")))?;
-        simulated.cut_power();
-        let there = checked(&disk, target, Some(&ring()));
-        let expected = if stage == 2 { whole } else { log.size() };
-        if (there.found, there.entries, report.found) != (0, expected, 0) {
-            return Err(wrong(format!("the next run left {there:?} of {expected}")));
-        }
-    }
-    Ok((0, unfinished))
-}
-
-#[test]
-fn a_copy_that_is_interrupted_anywhere_is_completed() {
-    for seed in [100, 2_000] {
-        let (tried, unfinished) = interrupted(seed, None).unwrap();
-        assert!(
-            unfinished > 60 && tried > unfinished,
-            "{tried} {unfinished}"
-        );
-    }
-}
-
-/// Each sync of a copy is there for something.
-#[test]
-fn without_any_one_sync_of_a_copy_something_is_lost() {
-    for point in [
-        SyncPoint::BackupMarkerFile,
-        SyncPoint::BackupMarkerName,
-        SyncPoint::BackupNames,
-        SyncPoint::BackupSegment,
-    ] {
-        let lost = (0..20).any(|round| interrupted(round * 7_919, Some(point)).is_err());
-        assert!(lost, "{point:?} can be left out");
-    }
-}
-
-/// A write or another operation fails, once at each place: the reason is given, nothing that was
-/// there is lost, and the next run completes it.
-#[test]
-fn a_disk_that_fails_or_is_full_is_told_and_gone_on_with() {
-    for operation in [
-        Operation::Open,
-        Operation::Write,
-        Operation::SyncData,
-        Operation::Rename,
-        Operation::SyncDirectory,
-        Operation::CreateDirectory,
-    ] {
-        for mode in [FaultMode::NotDone, FaultMode::Done, FaultMode::Partly] {
-            for at in 0.. {
-                let (simulated, disk) = new_disk(77);
-                let (store, mut log, mut generator) = filled(&disk, 11);
-                back_up(&disk).unwrap();
-                grow(&store, &mut log, &mut generator, 12);
-                block_on(log.keep_checkpoint(&store));
-                simulated.fail(operation, at, mode);
-                let outcome = back_up(&disk);
-                simulated.heal();
-                let Err(error) = outcome else { break };
-                let said = error.to_string();
-                assert!(said.contains("injected fault"), "{said}");
-                assert!(checked(&disk, COPY, None).checkpoint.is_some());
-                let report = back_up(&disk).unwrap();
-                assert_eq!(report.entries, log.size(), "{operation:?} {mode:?} {at}");
-                assert_eq!(checked(&disk, COPY, Some(&ring())).found, 0);
-            }
-        }
-    }
 }
 
 /// Two histories with one name and key, another log, an older one, and a directory of somebody.
@@ -550,4 +428,82 @@ fn an_older_backup_is_not_restored() {
     }
     restored(small).unwrap();
     drop(open(&disk, RESTORED).unwrap());
+}
+
+/// A log with each entry in a batch of its own, and a checkpoint of the first so many.
+fn log_of(disk: &Arc<dyn Disk>, data: &str, entries: &[(Uuid, Record)], covered: u64) -> Log {
+    let store = open(disk, data).unwrap();
+    let mut log = Log::default();
+    block_on(async {
+        for entry in entries {
+            log.commit(&store, vec![entry.clone()]).await;
+            if log.size() == covered {
+                log.keep_checkpoint(&store).await;
+            }
+        }
+    });
+    log
+}
+
+fn rewrite(disk: &Arc<dyn Disk>, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let path = Path::new(path);
+    let file = disk.open(path, Mode::Write).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_at(&mut bytes, 0).unwrap();
+    change(&mut bytes);
+    file.set_len(0).unwrap();
+    file.write_at(&bytes, 0).unwrap();
+}
+
+/// An edit whose checksums fit is seen by the batch's root, a history whose roots fit by the
+/// checkpoint's, and one in the copy by a comparison.
+#[test]
+fn edits_are_seen_whatever_else_fits() {
+    const SEGMENT: &str = "log/00000000000000000000.seg";
+    let (_, disk) = new_disk(8);
+    let mut generator = Generator::new(15);
+    let mut entries: Vec<(Uuid, Record)> = (0..30).map(|_| generator.small_entry()).collect();
+    log_of(&disk, DATA, &entries, 25);
+    back_up(&disk).unwrap();
+
+    // One bit of the copy, which only a comparison reads again.
+    let copied_segment = format!("{COPY}/{SEGMENT}");
+    rewrite(&disk, &copied_segment, |bytes| bytes[300] ^= 1);
+    let changed = log_files(&disk, COPY);
+    assert_eq!(back_up(&disk).unwrap().new_bytes, 0);
+    let why = refusal(copied(&disk, (DATA, COPY), Purpose::Backup, |input| {
+        input.compare = true;
+    }));
+    assert!(why.contains("is not the one of the log"), "{why}");
+    assert_eq!(log_files(&disk, COPY), changed, "it is left as it was");
+
+    // One leaf of the log, with a checksum that fits.
+    let (first, second) = (&entries[0].1, &entries[1].1);
+    let sealed = first.sealed.as_ref().unwrap().bytes.len();
+    let at = 88 + 72 + 84 + first.leaf.len() + sealed + 72;
+    let leaf = at + 84..at + 84 + second.leaf.len();
+    rewrite(&disk, &format!("{DATA}/{SEGMENT}"), |bytes| {
+        bytes[leaf.start + 12] ^= 1;
+        let mut summed = 1_u64.to_le_bytes().to_vec();
+        for part in [at..at + 8, at + 16..at + 52, leaf] {
+            summed.extend(&bytes[part]);
+        }
+        let checksum = crc32c::crc32c(&summed);
+        bytes[at + 8..at + 12].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let report = copied(&disk, (DATA, "/edited"), Purpose::Backup, |_| {}).unwrap();
+    assert_eq!((report.found, report.findings[0].index), (1, Some(1)));
+    let checked = checked(&disk, "/edited", Some(&ring()));
+    let changed = checked.findings.iter().filter(|one| one.index == Some(1));
+    assert!(changed.count() > 0, "{checked:?}");
+
+    // Another history of as many entries, under the checkpoint of this one.
+    entries[5] = generator.small_entry();
+    log_of(&disk, "/forged", &entries, 25);
+    let note = files(&disk, Path::new(DATA))[Path::new("checkpoint")].clone();
+    rewrite(&disk, "/forged/checkpoint", |bytes| *bytes = note);
+    let why = refusal(copied(&disk, ("/forged", "/new"), Purpose::Backup, |_| {}));
+    assert!(why.contains("do not give the checkpoint's root"), "{why}");
+    let why = refusal(copied(&disk, ("/forged", COPY), Purpose::Backup, |_| {}));
+    assert!(why.contains("another history"), "{why}");
 }
