@@ -63,9 +63,8 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak fault-soak \
-	soak \
-	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
+.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
+	fault-soak soak check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
 	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
 
 run:
