@@ -16,4 +16,5 @@ mod damage;
 mod edited;
 mod golden;
 mod indexed;
+mod packing;
 mod support;
