@@ -17,6 +17,8 @@
 #            kills the server (SIGKILL) under load, so many times on one log
 # make fault-soak COUNT=500
 #            makes system calls of the server fail, one in each run
+# make damage
+#            flips every bit of every file of a small store, one at a time
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -61,8 +63,8 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint bench-search bench-budgets bench-growth bench-functions crash-soak fault-soak soak \
-	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
+.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
+	fault-soak soak check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
 	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
 
 run:
@@ -108,6 +110,9 @@ fault-soak: $(BINARY)
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-simulation --test it -- --nocapture what_was_promised
+
+damage:
+	AUDITTRAIL_DAMAGE=all $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture damage::
 
 check-data:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server

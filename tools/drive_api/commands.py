@@ -18,7 +18,7 @@ KEYS = SECTION + "audittrail keys [show|new]"
 IMPORT = SECTION + "audittrail import FILE|- [--batch N] [--reject FILE]"
 EXPORT = SECTION + "audittrail export [--format F] [--out FILE] [--filter KEY=VALUE]…"
 HEALTH = SECTION + "audittrail health [--live] [--url URL] [--timeout SECONDS]"
-FSCK = SECTION + "audittrail fsck [--since CHECKPOINT]"
+FSCK = SECTION + "audittrail fsck [--since CHECKPOINT] [--key VKEY]…"
 COMPLETIONS = SECTION + "audittrail completions SHELL"
 MAN = SECTION + "audittrail man [COMMAND | --dir DIR]"
 

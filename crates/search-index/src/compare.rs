@@ -15,6 +15,7 @@ use tantivy::{DocSet as _, Index, SegmentReader, TERMINATED, TantivyDocument};
 
 use uuid::Uuid;
 
+use crate::checksum;
 use crate::error::IndexError;
 use crate::follow::Position;
 use crate::grams::Grams;
@@ -69,7 +70,16 @@ pub fn compare(
         }
         compared.entries = segment.end();
     }
+    if compared.differing.is_empty() {
+        // What no comparison comes by, like the lists that searches skip by.
+        caught(|| check_files(directory))?;
+    }
     Ok(compared)
+}
+
+fn check_files(directory: &Path) -> Result<(), IndexError> {
+    let mapped = MmapDirectory::open(directory).map_err(tantivy::TantivyError::from)?;
+    checksum::check(Some(directory), &Index::open(mapped)?, |_, _| true)
 }
 
 /// The segments in order, opened without the library's lock, which would write a file.

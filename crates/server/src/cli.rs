@@ -100,6 +100,26 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail fsck --data /var/lib/audittrail --since /mnt/usb/checkpoint"
     )]
     Fsck(FsckArguments),
+    /// Copy the log of a data directory, beside a running server or not.
+    ///
+    /// Every entry that was acknowledged before is in the copy, each batch verified on the way. Run
+    /// again with the same --out it copies what is new; what a run that was interrupted left is
+    /// continued. No server starts on a backup: `audittrail restore` makes a data directory of it.
+    /// Ends with 1 if the log is damaged: what is damaged is named, and copied as it is.
+    #[command(
+        after_help = "Example:\n  audittrail backup --data /var/lib/audittrail --out /mnt/backup/audittrail"
+    )]
+    Backup(BackupArguments),
+    /// Make a data directory (--data) from a backup, to go on with a log that is gone.
+    ///
+    /// Each batch is verified on the way. What the log signed after the backup was made is lost:
+    /// whoever has it will see two histories, so a backup that is older than the watermark, or than
+    /// --since, is refused, and a server is by its witnesses. Ends with 1 if the backup is damaged:
+    /// what is damaged is named, and will be shown as failed.
+    #[command(
+        after_help = "Example:\n  audittrail restore --from /mnt/backup/audittrail --data /var/lib/audittrail --original-is-gone"
+    )]
+    Restore(RestoreArguments),
     /// Send load to a server and measure it.
     ///
     /// Without --url it starts a server of its own, in a temporary directory. A server that is
@@ -430,8 +450,56 @@ pub(crate) struct ManArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The backup: a directory that is empty, does not exist yet, or holds an earlier backup of
+    /// this log. The directory above it has to exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Copy the secret keys in the data directory, too: then whoever has the backup can sign. Keys
+    /// that are given by the settings are never copied.
+    #[arg(long)]
+    pub(crate) with_keys: bool,
+    /// Compare what is there already with the log, byte for byte, too.
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// The log's verifier key, where its checkpoint key is neither in the data directory nor in the
+    /// settings. Give it several times where the key was changed.
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
+    /// Print the summary as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The backup.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// That the log which was backed up does not go on anywhere: without this nothing is restored.
+    #[arg(long)]
+    pub(crate) original_is_gone: bool,
+    /// The newest checkpoint of the log that is known, which the backup has to reach. The file of
+    /// --watermark counts, too, where it is there.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(crate) since: Option<PathBuf>,
+    /// The log's verifier key, from a place that is not the backup: without it, and without the
+    /// checkpoint key, the one that the backup names is believed. Give it several times where the
+    /// key was changed.
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
+    /// Print the summary as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct FsckArguments {
     /// An earlier checkpoint of this log, from a place that is not the data directory.
     #[arg(long, value_name = "CHECKPOINT")]
     pub(crate) since: Option<PathBuf>,
+    /// The log's verifier key, where its checkpoint key is not at hand, or not to be believed. Give
+    /// it several times where the key was changed.
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
 }

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use audittrail_checkpoint::{Signer, default_origin};
+use audittrail_checkpoint::{Signer, VerifierKey, default_origin};
 use audittrail_entry::{KeyId, KeyRing, Random, SigningKey};
 use audittrail_store::{Store, StoreError};
 use audittrail_store_embedded::disk::Disk;
-use audittrail_store_embedded::{DataDirectory, Identity, StartError, read_key, write_key};
+use audittrail_store_embedded::{
+    BackupMarker, DataDirectory, Identity, StartError, read_key, write_key,
+};
 
 use crate::Failure;
 use crate::settings::Settings;
 
-const SIGNING_KEY: &str = "signing.key";
-const CHECKPOINT_KEY: &str = "checkpoint.key";
+pub(crate) const SIGNING_KEY: &str = "signing.key";
+pub(crate) const CHECKPOINT_KEY: &str = "checkpoint.key";
 pub(crate) const JWT_SECRET: &str = "jwt.secret";
 /// Written after the first checkpoint: from then on a missing checkpoint was removed.
 const BEGUN: &str = "begun";
@@ -146,11 +148,7 @@ pub(crate) fn load(disk: &dyn Disk, settings: &Settings) -> Result<LogKeys, Fail
     let read = |name: &str| -> Result<Vec<u8>, Failure> {
         match read_key(disk, &settings.data, name).map_err(failed)? {
             Some(key) => Ok(without_line_end(key)),
-            None => Err(Failure::Failed(format!(
-                "there is no key {name} in {}: name the log's directory with --data, or start the \
-                 server once",
-                settings.data.join("keys").display()
-            ))),
+            None => Err(missing(settings, name)),
         }
     };
     let signing_key = match &secrets.signing_key {
@@ -162,6 +160,84 @@ pub(crate) fn load(disk: &dyn Disk, settings: &Settings) -> Result<LogKeys, Fail
         None => String::from_utf8_lossy(&read(CHECKPOINT_KEY)?).into_owned(),
     };
     assemble(settings, &signing_key, &checkpoint_key, Vec::new())
+}
+
+/// Whose log is in a directory that is only read: as the given verifier keys say, else the
+/// checkpoint key of the settings or of the directory, else, in a backup, the backup itself.
+pub(crate) fn identity(
+    disk: &dyn Disk,
+    settings: &Settings,
+    directory: &Path,
+    given: &[String],
+) -> Result<Identity, Failure> {
+    if !given.is_empty() {
+        return of_vkeys(given);
+    }
+    let own = match &settings.secrets.checkpoint_key {
+        Some(key) => Some(key.clone()),
+        None => read_key(disk, directory, CHECKPOINT_KEY)
+            .map_err(failed)?
+            .map(|key| String::from_utf8_lossy(&key).into_owned()),
+    };
+    if let Some(key) = own {
+        let vkey = signer(settings, &key)?.verifier();
+        return Ok(Identity {
+            origin: vkey.name().to_owned(),
+            keys: vec![vkey],
+        });
+    }
+    let marker = BackupMarker::read(disk, directory).map_err(failed)?;
+    marker.map(|marker| marker.identity).ok_or_else(|| {
+        Failure::Failed(format!(
+            "there is no key {CHECKPOINT_KEY} in {}: name the log's directory, start the server \
+             once, or give the log's verifier key with --key",
+            directory.join("keys").display()
+        ))
+    })
+}
+
+fn of_vkeys(given: &[String]) -> Result<Identity, Failure> {
+    let keys = given.iter().map(|key| {
+        VerifierKey::parse(key).map_err(|error| Failure::Usage(format!("--key {key}: {error}")))
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let origin = keys.first().map(|key| key.name().to_owned());
+    let origin = origin.unwrap_or_default();
+    match keys.iter().find(|key| key.name() != origin) {
+        None => Ok(Identity { origin, keys }),
+        Some(other) => Err(Failure::Usage(format!(
+            "--key is of two logs, {origin} and {}; give the keys of one",
+            other.name()
+        ))),
+    }
+}
+
+/// The keys that entries in a directory are signed with, which a backup may not have.
+pub(crate) fn entry_keys(
+    disk: &dyn Disk,
+    settings: &Settings,
+    may_be_missing: bool,
+) -> Result<Option<KeyRing>, Failure> {
+    let key = match &settings.secrets.signing_key {
+        Some(key) => Some(key.clone()),
+        None => read_key(disk, &settings.data, SIGNING_KEY)
+            .map_err(failed)?
+            .map(without_line_end),
+    };
+    let backup = BackupMarker::read(disk, &settings.data).map_err(failed)?;
+    match key {
+        Some(key) => ring(settings, &key).map(Some),
+        None if may_be_missing || backup.is_some() => Ok(None),
+        None => Err(missing(settings, SIGNING_KEY)),
+    }
+}
+
+fn missing(settings: &Settings, name: &str) -> Failure {
+    Failure::Failed(format!(
+        "there is no key {name} in {}: name the log's directory with --data, or start the server \
+         once",
+        settings.data.join("keys").display()
+    ))
 }
 
 /// The secret that tokens are signed with; nothing is made.
@@ -185,8 +261,19 @@ fn assemble(
     checkpoint_key: &str,
     jwt_secret: Vec<u8>,
 ) -> Result<LogKeys, Failure> {
-    let usage =
-        |what: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("{what}: {error}"));
+    Ok(LogKeys {
+        entries: ring(settings, signing_key)?,
+        signer: signer(settings, checkpoint_key)?,
+        jwt_secret,
+    })
+}
+
+fn usage(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{what}: {error}"))
+}
+
+/// The key that signs entries, and its predecessors.
+fn ring(settings: &Settings, signing_key: &[u8]) -> Result<KeyRing, Failure> {
     let current = SigningKey::new(signing_key).map_err(|e| usage("LOG_SIGNING_KEY", &e))?;
     let earlier = settings
         .secrets
@@ -196,6 +283,10 @@ fn assemble(
     let earlier = earlier
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| usage("AUDITTRAIL_EARLIER_SIGNING_KEYS", &error))?;
+    Ok(KeyRing { current, earlier })
+}
+
+fn signer(settings: &Settings, checkpoint_key: &str) -> Result<Signer, Failure> {
     let signer = Signer::parse(checkpoint_key.trim())
         .map_err(|error| usage("AUDITTRAIL_CHECKPOINT_KEY", &error))?;
     let name = signer.verifier().name().to_owned();
@@ -205,11 +296,7 @@ fn assemble(
              --origin out, or use another --data"
         )));
     }
-    Ok(LogKeys {
-        signer,
-        entries: KeyRing { current, earlier },
-        jwt_secret,
-    })
+    Ok(signer)
 }
 
 /// A new checkpoint key, of that name or of the one that follows from the key.

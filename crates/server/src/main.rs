@@ -90,6 +90,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Monitor(arguments) => commands::monitor::run(&arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
+        Command::Backup(arguments) => commands::backup::run(&settings()?, &arguments),
+        Command::Restore(arguments) => commands::restore::run(&settings()?, &arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => {
             commands::manual::completions(shell);

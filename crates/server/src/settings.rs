@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::Failure;
+use crate::commands::scrub::Pace;
 use crate::jwks::Source;
 
 mod edge;
@@ -63,6 +64,17 @@ pub(crate) struct RawSettings {
     /// back from a copy is recognised by it at start.
     #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_WATERMARK")]
     watermark: Option<PathBuf>,
+    /// How fast the background check reads the log again, in MiB a second. [default: 20]
+    #[arg(long, global = true, value_name = "N", env = "AUDITTRAIL_SCRUB_RATE")]
+    scrub_rate: Option<u64>,
+    /// The pause between two rounds of the background check. [default: 10m]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "AUDITTRAIL_SCRUB_PAUSE"
+    )]
+    scrub_pause: Option<String>,
     /// The address of the API's root as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
@@ -227,6 +239,7 @@ pub(crate) struct Settings {
     pub(crate) public_tiles: bool,
     pub(crate) witnesses: Option<PathBuf>,
     pub(crate) watermark: Option<PathBuf>,
+    pub(crate) scrub: Pace,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
@@ -267,7 +280,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
         fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles witnesses watermark
-            max_streams public_url
+            max_streams public_url scrub_rate scrub_pause
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
@@ -316,6 +329,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         public_tiles,
         witnesses: raw.witnesses,
         watermark: raw.watermark,
+        scrub: pace(raw.scrub_rate, raw.scrub_pause.as_deref())?,
         max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         edge,
@@ -396,6 +410,21 @@ fn algorithms(given: Option<&str>, with_jwks: bool) -> Result<Vec<String>, Failu
         ));
     }
     Ok(names)
+}
+
+/// How fast the background check reads.
+fn pace(mib_per_second: Option<u64>, pause: Option<&str>) -> Result<Pace, Failure> {
+    let default = Pace::default();
+    let rate = mib_per_second.unwrap_or(default.bytes_per_second >> 20);
+    if !(1..=100_000).contains(&rate) {
+        return Err(usage(format!(
+            "scrub-rate is {rate}; use a number of MiB a second, from 1 to 100000"
+        )));
+    }
+    Ok(Pace {
+        bytes_per_second: rate << 20,
+        pause: time("scrub-pause", pause, default.pause)?,
+    })
 }
 
 fn public_url(text: &str) -> Result<String, Failure> {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::backup::refuse_backup;
 use crate::disk::{DirectoryLock, Disk, SyncPoint, read_file, replace_file};
 use crate::layout::Layout;
 use crate::start_error::StartError;
@@ -19,7 +20,7 @@ impl DataDirectory {
     /// Takes the directory, making it if it does not exist. Its parent has to exist.
     ///
     /// # Errors
-    /// If another process has it, or it cannot be made or written.
+    /// If another process has it, it cannot be made or written, or it is a backup.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
         let layout = Layout::new(path);
         let shown = path.display();
@@ -39,6 +40,7 @@ impl DataDirectory {
                 )),
                 _ => unusable(path, "cannot be locked by its file LOCK", error),
             })?;
+        refuse_backup(&*disk, &layout)?;
         Ok(Self { disk, layout, lock })
     }
 

@@ -47,6 +47,16 @@ impl Layout {
         self.root.join("checkpoint")
     }
 
+    /// What makes the directory a backup.
+    pub(crate) fn backup(&self) -> PathBuf {
+        self.root.join("backup")
+    }
+
+    /// The newest checkpoint with a quorum of cosignatures.
+    pub(crate) fn cosigned(&self) -> PathBuf {
+        self.root.join("cosigned")
+    }
+
     /// A segment, named by the index of its first record.
     pub(crate) fn segment(&self, first_index: u64) -> PathBuf {
         self.log().join(format!("{first_index:020}.seg"))

@@ -4,6 +4,7 @@
 //! deleted; `checkpoint` and `keys/` cannot.
 
 mod appended;
+mod backup;
 mod data_directory;
 pub mod disk;
 mod format;
@@ -28,6 +29,9 @@ mod waiting;
 mod walk;
 mod writer;
 
+pub use backup::{
+    BackupInput, BackupMarker, BackupReport, BackupState, Earlier, Purpose, Secrets, backup,
+};
 pub use data_directory::{DataDirectory, read_key, write_key};
 pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};

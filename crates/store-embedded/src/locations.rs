@@ -40,6 +40,14 @@ impl Location {
         self.len > 0
     }
 
+    /// The location in a segment of what this is the location of in a part of it.
+    pub(crate) fn moved_by(self, offset: u64) -> Self {
+        Self {
+            offset: self.offset + offset,
+            ..self
+        }
+    }
+
     fn encode(&self, index: u64) -> [u8; ROW_LEN] {
         let mut row = [0; ROW_LEN];
         row[..16].copy_from_slice(self.id.as_bytes());

@@ -245,7 +245,7 @@ fn check_headers(
     Ok(())
 }
 
-fn find_checkpoint_end(
+pub(crate) fn find_checkpoint_end(
     disk: &dyn Disk,
     layout: &Layout,
     files: &[SegmentFile],
@@ -317,7 +317,7 @@ fn boundary(
     look().map_err(StartError::io(format!("{} cannot be read", segment.name)))
 }
 
-fn check_contiguous(
+pub(crate) fn check_contiguous(
     disk: &dyn Disk,
     layout: &Layout,
     segment: &SegmentFile,

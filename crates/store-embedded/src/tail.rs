@@ -1,5 +1,6 @@
 //! What lies beyond the checkpoint at a start: the work of its last moments.
 
+use std::io;
 use std::sync::Arc;
 
 use audittrail_entry::Timestamp;
@@ -92,6 +93,7 @@ pub(crate) fn replay(
         rewrite(file, &segment, start, end)?;
         (replayed.active, replayed.end) = (Some(segment), end);
     }
+    remove_unnamed(&**disk, layout)?;
     // A life before this one may have made files whose names its syncs did not reach.
     for directory in [layout.log(), layout.tree(), layout.locations()] {
         disk.sync_directory(&directory, SyncPoint::StartDirectories)
@@ -101,6 +103,16 @@ pub(crate) fn replay(
             )))?;
     }
     Ok(replayed)
+}
+
+/// A segment that a crash left before it got its name: it holds a header at the most.
+fn remove_unnamed(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
+    match disk.remove(&layout.new_segment()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StartError::io(
+            "what a crash left of a new segment cannot be removed",
+        )(error)),
+        _ => Ok(()),
+    }
 }
 
 struct Tail<'t> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use audittrail_checkpoint::Checkpoint;
 use audittrail_merkle::TreeHead;
 use audittrail_store_embedded::disk::{Disk, RealDisk};
-use audittrail_store_embedded::{FsckInput, FsckReport, Identity, fsck};
+use audittrail_store_embedded::{BackupMarker, BackupState, FsckInput, FsckReport, Identity, fsck};
 
 use crate::Failure;
 use crate::cli::FsckArguments;
@@ -18,8 +18,8 @@ const PROGRESS_EVERY: u64 = 20_000;
 
 pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let keys = log_keys::load(&*disk, settings)?;
-    let identity = keys.identity();
+    let identity = log_keys::identity(&*disk, settings, &settings.data, &arguments.key)?;
+    let keys = log_keys::entry_keys(&*disk, settings, !arguments.key.is_empty())?;
     let since = arguments
         .since
         .as_deref()
@@ -27,7 +27,7 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
         .transpose()?;
     let input = FsckInput {
         identity: &identity,
-        keys: &keys.entries,
+        keys: keys.as_ref(),
         since,
     };
     let mut shown = 0;
@@ -44,6 +44,15 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
         let _ = writeln!(std::io::stderr());
     }
     print(&report);
+    let marker = BackupMarker::read(&*disk, &settings.data).ok().flatten();
+    if marker.is_some_and(|marker| marker.state != BackupState::Whole) {
+        crate::out!("the copy was not finished: run `audittrail backup`, or `restore`, again");
+    }
+    if keys.is_none() {
+        crate::out!(
+            "signatures of entries were not checked: their key, LOG_SIGNING_KEY, is not here"
+        );
+    }
     match report.found {
         0 => Ok(()),
         found => Err(Failure::Unverified(format!(
@@ -52,7 +61,7 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     }
 }
 
-fn read_since(path: &Path, identity: &Identity) -> Result<TreeHead, Failure> {
+pub(crate) fn read_since(path: &Path, identity: &Identity) -> Result<TreeHead, Failure> {
     let note = read_small(path)
         .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())))?;
     let checkpoint = Checkpoint::open(&note, &identity.keys)

@@ -1,6 +1,8 @@
 //! The commands.
 
+pub(crate) mod backup;
 pub(crate) mod bench;
+mod copying;
 pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod health;
@@ -11,7 +13,8 @@ pub(crate) mod monitor;
 mod partial;
 pub(crate) mod prove;
 mod remote;
-mod scrub;
+pub(crate) mod restore;
+pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod verify;

@@ -148,7 +148,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     let watching = watched.run(settings.data.clone(), sequencer.published.clone());
     let watching = Box::pin(watching);
     let background = async {
-        let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader));
+        let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader), settings.scrub);
         tokio::join!(scrub, fresh_keys, following::measure(embedded), watching);
     };
     let running = Running {

@@ -3,7 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Server, answer, spawn, start};
+use crate::support::{BINARY, Server, answer, command, spawn, start};
+use crate::watching::refused;
 
 const NEW_KEY: &str = "another signing key of thirty-two bytes or more";
 
@@ -59,4 +60,44 @@ async fn a_key_that_signed_nothing_is_refused_until_the_earlier_one_is_named() {
     let (_, again) = send(&server, "order-2", "order.paid").await;
     assert_eq!(again["id"], next["id"]);
     server.stop();
+}
+
+/// A changed bit in a key of the log is no key of the log: `fsck` says so, and the server does not
+/// start. What `begun` and `jwt.secret` hold is not the log's.
+#[tokio::test]
+async fn a_changed_key_is_told_of() {
+    let (home, server) = start();
+    let entry = json!({"action": "door.open"});
+    let (status, _) = server.post("/logs/?ack=published", &entry).await;
+    assert_eq!(status, 201);
+    let keys = server.data().join("keys");
+    server.stop();
+    let fsck = || {
+        let mut fsck = command(BINARY);
+        fsck.arg("fsck").current_dir(home.path());
+        fsck.output().unwrap().status.code()
+    };
+    for name in ["signing.key", "checkpoint.key", "jwt.secret", "begun"] {
+        let path = keys.join(name);
+        let sound = std::fs::read(&path).unwrap();
+        let harmless = ["jwt.secret", "begun"].contains(&name);
+        // The line end does not count.
+        for at in (0..sound.len() - 1).step_by(if harmless { 30 } else { 1 }) {
+            let mut changed = sound.clone();
+            changed[at] ^= 1 << (at % 8);
+            std::fs::write(&path, changed).unwrap();
+            assert_eq!(fsck() == Some(0), harmless, "{name} at {at}");
+            if !harmless && at % 40 == 0 {
+                let output = refused(home.path(), &[]);
+                assert!(
+                    [2, 3].map(Some).contains(&output.status.code()),
+                    "{name} at {at}"
+                );
+            }
+        }
+        std::fs::write(&path, &sound[..sound.len() - 1]).unwrap();
+        assert_eq!(fsck(), Some(0), "{name} without its line end");
+        std::fs::write(&path, sound).unwrap();
+    }
+    Server::start(home.path()).stop();
 }

@@ -8,6 +8,7 @@
     reason = "a test ends where something is not as it should be, and brings its own files"
 )]
 
+mod backup;
 mod bad_requests;
 mod bench;
 mod commands;

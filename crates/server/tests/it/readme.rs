@@ -68,6 +68,10 @@ fn the_shell_blocks_run() {
         "{said}"
     );
     assert!(
+        answers[7].contains("of them new") && answers[7].contains("everything verifies"),
+        "{said}"
+    );
+    assert!(
         !text(&output.stderr).contains("error"),
         "{}",
         text(&output.stderr)

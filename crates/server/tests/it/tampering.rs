@@ -322,6 +322,52 @@ async fn the_scrub_finds_it_alone() {
     assert_eq!(marked(page["results"].as_array().unwrap()), [EDITED]);
 }
 
+/// Damage that comes after the background check has been there is found by its next round: within
+/// the time that the log takes at its rate, and its pause.
+#[tokio::test]
+async fn the_scrub_finds_damage_under_a_running_server() {
+    let home = tempfile::tempdir().unwrap();
+    let pace = [
+        ("AUDITTRAIL_SCRUB_PAUSE", "50ms"),
+        ("AUDITTRAIL_SCRUB_RATE", "1"),
+    ];
+    let server = Server::start_with(home.path(), &pace);
+    let entries: Vec<Value> = (0..10)
+        .map(|number| json!({"action": "file.read", "user_id": "alice", "details": {"n": number}}))
+        .collect();
+    let (status, _) = server.post("/logs/?ack=published", &json!(entries)).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let scrubbed = "audittrail_scrubbed_entries_total";
+    // All of it has been read, and is sound.
+    while server.metric(scrubbed).await < 10.0 {}
+    let sound = "/logs/list/?verified=false";
+    let (_, page) = server.get(sound).await;
+    assert_eq!(
+        (&page["count"], &page["failed_entries"]),
+        (&json!(0), &json!(0))
+    );
+    assert!(server.metric("audittrail_failed_entries").await == 0.0);
+    edit(&server.data(), Repairs::Signature);
+    // Nobody reads an entry but the check.
+    while server.metric("audittrail_failed_entries").await < 1.0 {}
+    assert!(
+        server
+            .metric("audittrail_verification_failures_total")
+            .await
+            >= 1.0
+    );
+    let (_, page) = server.get(sound).await;
+    assert_eq!(marked(page["results"].as_array().unwrap()), [EDITED]);
+    assert_eq!(
+        (&page["count"], &page["failed_entries"]),
+        (&json!(1), &json!(1))
+    );
+    // It stays one entry, however often it is found.
+    let before = server.metric("audittrail_scrub_rounds_total").await;
+    while server.metric("audittrail_scrub_rounds_total").await < before + 2.0 {}
+    assert!(server.metric("audittrail_failed_entries").await == 1.0);
+}
+
 /// With every key but the checkpoint's a whole new history can be written. It is not that of
 /// the checkpoint.
 #[tokio::test]

@@ -92,6 +92,14 @@ sync_points! {
         WatermarkFile,
         /// A watermark's name, before it is said to be kept.
         WatermarkName,
+        /// What makes a directory a backup, before its name.
+        BackupMarkerFile,
+        /// Its name, before anything is copied; that it is gone, before a restore is done.
+        BackupMarkerName,
+        /// A backup's names, before its checkpoint.
+        BackupNames,
+        /// The part of a segment that was copied, before the next one and before the checkpoint.
+        BackupSegment,
     }
 }
 

@@ -8,8 +8,11 @@
     reason = "a test ends where something is not as it should be, and brings its own files"
 )]
 
+mod backup_faults;
+mod backups;
 mod conformance;
 mod crashes;
+mod damage;
 mod edited;
 mod golden;
 mod indexed;

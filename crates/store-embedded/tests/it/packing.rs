@@ -46,7 +46,7 @@ fn check(data: &Path) -> FsckReport {
     let (keys, identity) = (keys(), identity());
     let input = FsckInput {
         identity: &identity,
-        keys: &keys,
+        keys: Some(&keys),
         since: None,
     };
     let disk = Arc::new(RealDisk) as Arc<dyn audittrail_store_embedded::disk::Disk>;

@@ -1,10 +1,16 @@
 //! Logs to test with.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use audittrail_checkpoint::Signer;
 use audittrail_entry::{Limits, NewEntry, Record, SealWith, SigningKey, Submitter, Timestamp};
 use audittrail_merkle::leaf_hash;
 use audittrail_queue::{IdOrigin, Submission};
 use audittrail_store_embedded::Identity;
+use audittrail_store_embedded::disk::{Disk, Mode};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _};
 use uuid::Uuid;
@@ -77,4 +83,42 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// The files below a directory, by their paths below it.
+pub(crate) fn files(disk: &Arc<dyn Disk>, root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut waiting = vec![PathBuf::new()];
+    while let Some(below) = waiting.pop() {
+        for name in disk.list(&root.join(&below)).unwrap() {
+            let path = below.join(name);
+            match disk.open(&root.join(&path), Mode::Read) {
+                Ok(file) => {
+                    let mut bytes = vec![0; file.len().unwrap() as usize];
+                    file.read_at(&mut bytes, 0).unwrap();
+                    files.insert(path, bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => waiting.push(path),
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
+    }
+    files
+}
+
+/// Writes files below a directory, which is made with all that they need.
+pub(crate) fn write_files(disk: &Arc<dyn Disk>, root: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
+    disk.create_directory(root).unwrap();
+    for (path, bytes) in files {
+        let path = root.join(path);
+        let parent = path.parent().unwrap();
+        let below = parent.strip_prefix(root).unwrap();
+        let mut at = root.to_owned();
+        for part in below.components() {
+            at.push(part);
+            disk.create_directory(&at).unwrap();
+        }
+        let file = disk.open(&path, Mode::Replace).unwrap();
+        file.write_at(bytes, 0).unwrap();
+    }
 }

@@ -1,0 +1,479 @@
+//! One copying under way: the segments, and the tree and the locations that follow from them.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
+use audittrail_store::{KeptCheckpoint, Node};
+
+use super::target::{Part, Target, unwritten};
+use super::{
+    BackupInput, BackupMarker, BackupReport, BackupState, Earlier, Purpose, Secrets,
+    another_history,
+};
+use crate::data_directory::{read_key, write_key};
+use crate::disk::{Mode, SyncPoint, read_file};
+use crate::format::{
+    BATCH_HEADER_LEN, BatchHeader, SEGMENT_HEADER_LEN, chain, decode_batch, origin_hash,
+};
+use crate::fsck::Finding;
+use crate::layout::Layout;
+use crate::locations::{Location, Locations};
+use crate::start_error::StartError;
+use crate::tail::From;
+use crate::tree::Tree;
+use crate::walk::{SegmentFile, id_of};
+
+/// What is damaged is copied in parts of this size.
+const READ_BYTES: u64 = 4 << 20;
+/// Rows of the tree that are kept in memory.
+const PENDING_MAX: usize = 65_536;
+const FINDINGS_KEPT: usize = 1_000;
+
+pub(super) struct Copying<'c> {
+    input: &'c BackupInput<'c>,
+    files: &'c [SegmentFile],
+    /// What the source's checkpoint signs.
+    head: TreeHead,
+    source: Layout,
+    source_tree: Tree,
+    /// What the copy's checkpoint signs, and where that ends.
+    kept: TreeHead,
+    kept_end: From,
+    edge: Edge,
+    /// Whether the log extends each of `input.earlier`, once that is known.
+    earlier: Vec<Option<bool>>,
+    report: BackupReport,
+    target: Target,
+}
+
+/// Where the copying of a segment stopped.
+enum Stopped {
+    AtEnd,
+    /// At bytes that are no whole batch, beyond the checkpoint, though more follows them.
+    AtDamage,
+}
+
+impl<'c> Copying<'c> {
+    /// What follows on what `target` has, which ends at `from` in the source's segments; `head` is
+    /// what the source's checkpoint signs.
+    pub(super) fn new(
+        input: &'c BackupInput<'c>,
+        files: &'c [SegmentFile],
+        source: Layout,
+        source_tree: Tree,
+        head: TreeHead,
+        target: Target,
+        from: From,
+    ) -> Self {
+        Self {
+            input,
+            files,
+            head,
+            source,
+            source_tree,
+            kept: target.kept,
+            kept_end: from,
+            edge: Edge::new(),
+            earlier: vec![None; input.earlier.len()],
+            report: BackupReport {
+                entries: 0,
+                new_entries: 0,
+                new_bytes: 0,
+                checkpoint: head,
+                findings: Vec::new(),
+                found: 0,
+                keys: Vec::new(),
+            },
+            target,
+        }
+    }
+
+    pub(super) fn all(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StartError> {
+        let known = self.target.edge().filter(|_| !self.input.compare);
+        let (mut position, mut at) = (self.kept_end.position, self.kept_end.offset);
+        match known {
+            Some(edge) => self.edge = edge,
+            // All of the log is gone through, and compared with what is there.
+            None => {
+                (position, at) = (0, SEGMENT_HEADER_LEN as u64);
+                self.target.tree.truncate(0);
+            }
+        }
+        let files = self.files;
+        for (place, file) in files.iter().enumerate().skip(position) {
+            let start = if place == position {
+                at
+            } else {
+                SEGMENT_HEADER_LEN as u64
+            };
+            let header = self.header(file)?;
+            let mut part = self.target.segment(file, &header)?;
+            let fixed = match place.cmp(&self.kept_end.position) {
+                std::cmp::Ordering::Less => u64::MAX,
+                std::cmp::Ordering::Equal => self.kept_end.offset,
+                std::cmp::Ordering::Greater => 0,
+            };
+            if start == SEGMENT_HEADER_LEN as u64 {
+                part.go_to(0, fixed);
+                self.put(file, &mut part, &header)?;
+            } else {
+                part.go_to(start, fixed);
+            }
+            let known = self
+                .edge
+                .size()
+                .clamp(file.first_index, self.head.size.max(file.first_index));
+            let locations = self.target.locations(file, known)?;
+            let stopped = self.segment(place, start, &mut part, &locations, progress)?;
+            self.target.finish_locations(&locations)?;
+            let stop = matches!(stopped, Stopped::AtDamage);
+            let written = part.finish(!stop).map_err(unwritten(&self.target.layout))?;
+            self.report.new_bytes += written.ok_or_else(|| self.differs(file))?;
+            if stop {
+                break;
+            }
+        }
+        if self.edge.size() < self.head.size {
+            return Err(StartError::Refused(format!(
+                "the log in {} ends at index {}, before its checkpoint of size {}: `audittrail fsck` \
+                 shows what is wrong",
+                self.input.from.display(),
+                self.edge.size(),
+                self.head.size
+            )));
+        }
+        Ok(())
+    }
+
+    /// The header of a segment that continues the log; a damaged one is copied as it is.
+    fn header(&mut self, file: &SegmentFile) -> Result<Vec<u8>, StartError> {
+        let bytes = file
+            .read(0, SEGMENT_HEADER_LEN as u64)
+            .map_err(read_failed(file))?;
+        match file.header() {
+            Ok(header) if header.origin != origin_hash(&self.input.identity.origin) => {
+                return Err(refused(file, 0, "the segment belongs to another log"));
+            }
+            Ok(header) if header.before.size != file.first_index => {
+                return Err(refused(file, 0, "the segment was renamed"));
+            }
+            Ok(_) => {}
+            Err(why) if file.first_index >= self.head.size || !why.damaged => {
+                return Err(refused(file, 0, &why.message));
+            }
+            Err(why) => self.found(file, 0, None, why.message),
+        }
+        Ok(bytes)
+    }
+
+    /// Copies a segment's batches from `at` on.
+    fn segment(
+        &mut self,
+        place: usize,
+        mut at: u64,
+        part: &mut Part,
+        locations: &Locations,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Stopped, StartError> {
+        let file = &self.files[place];
+        while at < file.len {
+            let header = file.header_at(at).map_err(read_failed(file))?;
+            let bytes = match header {
+                Some(header) => file.read(at, header.len()).map_err(read_failed(file))?,
+                None => Vec::new(),
+            };
+            let beyond = self.edge.size() >= self.head.size;
+            let leaves = header
+                .filter(|header| self.follows(header))
+                .and_then(|header| Some((header, self.leaves(&header, &bytes)?)));
+            match (leaves, beyond) {
+                (Some((header, (leaves, rows))), _) => {
+                    let rows = rows.into_iter().map(|row| row.moved_by(at));
+                    self.take(file, at, &leaves, rows, locations)?;
+                    self.put(file, part, &bytes)?;
+                    at += header.len();
+                }
+                // What a server is writing, or what a crash tore, unless something good follows.
+                (None, true) => return self.end_of_log(place, at),
+                (None, false) => at = self.damaged(place, at, header, part, locations)?,
+            }
+            progress(self.edge.size(), self.head.size.max(self.edge.size()));
+        }
+        Ok(Stopped::AtEnd)
+    }
+
+    fn follows(&self, header: &BatchHeader) -> bool {
+        header.first_index == self.edge.size() && header.before == chain(&self.edge.head())
+    }
+
+    /// The hashes of a batch's leaves, if its checksums hold and they give its root, and where in
+    /// the batch the records are.
+    fn leaves(&self, header: &BatchHeader, bytes: &[u8]) -> Option<(Vec<Hash>, Vec<Location>)> {
+        let records = &bytes[BATCH_HEADER_LEN..];
+        let mut at = 0;
+        let (mut leaves, mut rows) = (Vec::new(), Vec::new());
+        for frame in decode_batch(header, records).ok()? {
+            let leaf = frame.leaf(&records[at..]);
+            leaves.push(leaf_hash(leaf));
+            rows.push(Location {
+                id: id_of(leaf),
+                offset: (BATCH_HEADER_LEN + at) as u64,
+                len: frame.len() as u32,
+            });
+            at += frame.len();
+        }
+        let mut edge = self.edge.clone();
+        leaves.iter().for_each(|leaf| edge.push(*leaf));
+        (edge.head() == header.head).then_some((leaves, rows))
+    }
+
+    /// Takes the next leaves into the tree, and holds it against all that signed one.
+    fn take(
+        &mut self,
+        file: &SegmentFile,
+        at: u64,
+        leaves: &[Hash],
+        rows: impl Iterator<Item = Location>,
+        locations: &Locations,
+    ) -> Result<(), StartError> {
+        let covered = self.edge.size() < self.head.size;
+        locations.push(rows.filter(|_| covered));
+        for leaf in leaves {
+            let mut nodes = Vec::new();
+            Node::push_leaf(&mut self.edge, *leaf, &mut nodes);
+            let size = self.edge.size();
+            if size <= self.head.size {
+                self.target.tree.push([*leaf], &nodes);
+            }
+            if size == self.kept.size && self.edge.head() != self.kept {
+                return Err(another_history(self.input, size));
+            }
+            if size == self.head.size && self.edge.head() != self.head {
+                let extends = self.kept.size > 0;
+                return Err(if extends {
+                    another_history(self.input, self.kept.size)
+                } else {
+                    refused(
+                        file,
+                        at,
+                        "the entries up to here do not give the checkpoint's root",
+                    )
+                });
+            }
+            for (earlier, known) in self.input.earlier.iter().zip(&mut self.earlier) {
+                if earlier.head.size == size {
+                    *known = Some(self.edge.head() == earlier.head);
+                }
+            }
+        }
+        if self.target.tree.pending() > PENDING_MAX {
+            let flushed = self.target.tree.flush(&*self.target.disk);
+            flushed.map_err(unwritten(&self.target.layout))?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, file: &SegmentFile, part: &mut Part, bytes: &[u8]) -> Result<(), StartError> {
+        let put = part.put(bytes).map_err(unwritten(&self.target.layout))?;
+        if put { Ok(()) } else { Err(self.differs(file)) }
+    }
+
+    fn differs(&self, file: &SegmentFile) -> StartError {
+        StartError::Refused(format!(
+            "{} in {} is not the one of the log, below the checkpoint of both: one of them was \
+             changed or is damaged. Check both with `audittrail fsck`, and make a new copy in an empty \
+             directory",
+            file.name,
+            self.input.to.display()
+        ))
+    }
+
+    /// Below the checkpoint, at a batch that does not verify: its bytes are copied as they are,
+    /// with the hashes that the source's tree has for it. If these are not the ones that were
+    /// signed, a root further on shows it. Where the next batch begins.
+    fn damaged(
+        &mut self,
+        place: usize,
+        at: u64,
+        header: Option<BatchHeader>,
+        part: &mut Part,
+        locations: &Locations,
+    ) -> Result<u64, StartError> {
+        let file = &self.files[place];
+        let next = file.next_header(at + 1).map_err(read_failed(file))?;
+        let whole = header.filter(|header| header.first_index == self.edge.size());
+        let end = whole.map_or_else(
+            || next.map_or(file.len, |(offset, _)| offset),
+            |header| at + header.len(),
+        );
+        let upto = match (whole, next) {
+            (Some(header), _) => header.head.size,
+            (None, Some((_, next))) => next.first_index,
+            (None, None) => match self.files.get(place + 1) {
+                Some(next) => next.first_index,
+                None => self.head.size,
+            },
+        };
+        let what = "the batch does not verify; it was copied as it is";
+        let range = self.edge.size()..upto;
+        let hashes = Some(range.clone())
+            .filter(|range| range.start < range.end && range.end <= self.head.size)
+            .and_then(|range| self.source_tree.hashes(0, range).ok())
+            .ok_or_else(|| refused(file, at, "the batch does not follow the one before"))?;
+        self.found(file, at, Some(range.start), what.to_owned());
+        let rows = self.source_rows(file, range).map_err(read_failed(file))?;
+        self.take(file, at, &hashes, rows.into_iter(), locations)?;
+        let mut from = at;
+        while from < end {
+            let bytes = file
+                .read(from, (end - from).min(READ_BYTES))
+                .map_err(read_failed(file))?;
+            self.put(file, part, &bytes)?;
+            from += bytes.len() as u64;
+        }
+        Ok(end)
+    }
+
+    /// Where the source says that records are.
+    fn source_rows(&self, file: &SegmentFile, range: Range<u64>) -> io::Result<Vec<Location>> {
+        let (disk, first) = (&**self.input.disk, file.first_index);
+        let locations = Locations::open(disk, &self.source, first, range.end, Mode::Read)?;
+        let rows = locations.read(range)?.into_iter();
+        Ok(rows.map(|row| row.unwrap_or(Location::UNKNOWN)).collect())
+    }
+
+    /// Beyond the checkpoint, at bytes that are no batch.
+    fn end_of_log(&mut self, place: usize, at: u64) -> Result<Stopped, StartError> {
+        let file = &self.files[place];
+        let follows = file.next_good_batch(at + 1).map_err(read_failed(file))?;
+        if follows.is_none() && place + 1 == self.files.len() {
+            return Ok(Stopped::AtEnd);
+        }
+        let what = "the log is damaged there, beyond its checkpoint: what follows was not copied";
+        self.found(file, at, Some(self.edge.size()), what.to_owned());
+        Ok(Stopped::AtDamage)
+    }
+
+    fn found(&mut self, file: &SegmentFile, offset: u64, index: Option<u64>, what: String) {
+        self.report.found += 1;
+        if self.report.findings.len() < FINDINGS_KEPT {
+            self.report.findings.push(Finding {
+                file: file.name.clone(),
+                offset: Some(offset),
+                index,
+                what,
+            });
+        }
+    }
+
+    /// The keys and what was cosigned, and then the checkpoint that covers all of it.
+    pub(super) fn finish(
+        mut self,
+        checkpoint: &KeptCheckpoint,
+    ) -> Result<BackupReport, StartError> {
+        let (disk, layout) = (Arc::clone(&self.target.disk), self.target.layout.clone());
+        self.target.tree.flush(&*disk).map_err(unwritten(&layout))?;
+        let synced = self.target.tree.sync(&*disk, &layout);
+        synced.map_err(unwritten(&layout))?;
+        self.check_earlier()?;
+        if self.report.found == 0 {
+            self.target.remove_others(self.files)?;
+        }
+        self.report.keys = self.keys()?;
+        // Nobody needs it: it is believed only if it holds.
+        if let Ok(Some(cosigned)) = read_file(&*disk, &self.source.cosigned()) {
+            self.target.put_file(&layout.cosigned(), &cosigned)?;
+        }
+        let note = checkpoint.note.as_bytes();
+        self.target.put_file(&layout.checkpoint(), note)?;
+        self.finish_marker()?;
+        let entries = self.edge.size();
+        Ok(BackupReport {
+            entries,
+            new_entries: entries.saturating_sub(self.kept.size),
+            ..self.report
+        })
+    }
+
+    fn check_earlier(&self) -> Result<(), StartError> {
+        for (earlier, known) in self.input.earlier.iter().zip(&self.earlier) {
+            let Earlier { head, name } = earlier;
+            let extends = known.or_else(|| {
+                let then = self
+                    .target
+                    .tree
+                    .edge(head.size)
+                    .filter(|_| head.size <= self.head.size);
+                then.map(|edge| edge.head() == *head)
+            });
+            let why = match extends {
+                Some(true) => continue,
+                Some(false) => format!("this log had another history up to size {}", head.size),
+                None => format!(
+                    "this log had {} entries, and there are only {}",
+                    head.size,
+                    self.edge.size()
+                ),
+            };
+            return Err(StartError::Refused(format!(
+                "{name} says that {why}: going on from here would be a second history, so nothing is \
+                 signed in {}. Restore the newest backup; if there is none that is new enough, start \
+                 a new log in an empty directory under a new name, and keep this backup to read",
+                self.input.to.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Copies the files in `keys/`, of which only `begun` is no secret.
+    fn keys(&self) -> Result<Vec<String>, StartError> {
+        let (disk, from) = (&**self.input.disk, self.input.from);
+        let mut copied = Vec::new();
+        for name in disk.list(&Layout::new(from).keys()).unwrap_or_default() {
+            let wanted = name == "begun" || self.input.secrets == Secrets::Copied;
+            if !wanted || name.ends_with(".tmp") {
+                continue;
+            }
+            if let Some(key) = read_key(disk, from, &name)? {
+                if read_key(disk, self.input.to, &name)?.as_ref() != Some(&key) {
+                    write_key(disk, self.input.to, &name, &key)?;
+                }
+                copied.push(name);
+            }
+        }
+        copied.retain(|name| name != "begun");
+        Ok(copied)
+    }
+
+    /// The copy is whole: a backup says so, and a data directory is one from now on.
+    fn finish_marker(&self) -> Result<(), StartError> {
+        let (disk, layout) = (&*self.target.disk, &self.target.layout);
+        let done = match self.input.purpose {
+            Purpose::Backup => {
+                let marker = BackupMarker {
+                    state: BackupState::Whole,
+                    identity: self.input.identity.clone(),
+                };
+                marker.write(disk, layout)
+            }
+            Purpose::Restore => disk
+                .remove(&layout.backup())
+                .and_then(|()| disk.sync_directory(layout.root(), SyncPoint::BackupMarkerName)),
+        };
+        done.map_err(unwritten(layout))
+    }
+}
+
+fn read_failed(file: &SegmentFile) -> impl FnOnce(io::Error) -> StartError {
+    StartError::io(format!("{} cannot be read", file.name))
+}
+
+fn refused(file: &SegmentFile, at: u64, why: &str) -> StartError {
+    StartError::Refused(format!(
+        "{} at offset {at}: {why}. `audittrail fsck` shows what is wrong; what was backed up before \
+         is whole",
+        file.name
+    ))
+}

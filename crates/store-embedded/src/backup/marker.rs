@@ -1,0 +1,164 @@
+//! The file `backup`: what makes a directory a backup, on which nothing is signed.
+//!
+//! ```text
+//! audittrail backup 1
+//! state whole
+//! origin log.example.org
+//! vkey log.example.org+0a1b2c3d+AR…
+//! ```
+
+use std::io;
+use std::path::Path;
+
+use audittrail_checkpoint::VerifierKey;
+
+use crate::disk::{Disk, SyncPoint, read_file, replace_file};
+use crate::layout::Layout;
+use crate::start::Identity;
+use crate::start_error::StartError;
+
+const FIRST_LINE: &str = "audittrail backup 1";
+
+/// How far the copy in a directory has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupState {
+    /// A first backup that was never finished.
+    Unfinished,
+    /// A backup, as of its checkpoint at least.
+    Whole,
+    /// A data directory that is being made from a backup.
+    Restoring,
+}
+
+impl BackupState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unfinished => "unfinished",
+            Self::Whole => "whole",
+            Self::Restoring => "restoring",
+        }
+    }
+}
+
+/// What the marker of a backup says.
+#[derive(Debug, Clone)]
+pub struct BackupMarker {
+    /// How far it has come.
+    pub state: BackupState,
+    /// Whose log it is: the word of whoever wrote the backup.
+    pub identity: Identity,
+}
+
+impl BackupMarker {
+    /// The marker of a directory; `None` if the directory is no backup.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read.
+    pub fn read(disk: &dyn Disk, root: &Path) -> Result<Option<Self>, StartError> {
+        let path = Layout::new(root).backup();
+        let unreadable = StartError::io(format!("{} cannot be read", path.display()));
+        let Some(bytes) = read_file(disk, &path).map_err(unreadable)? else {
+            return Ok(None);
+        };
+        Self::parse(&bytes).map(Some).ok_or_else(|| {
+            StartError::Refused(format!(
+                "{} is damaged, or of a newer version: make the backup anew in an empty directory, \
+                 or use the program that wrote it",
+                path.display()
+            ))
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.lines();
+        let mut named = |name: &str| lines.next()?.strip_prefix(name);
+        if !named(FIRST_LINE)?.is_empty() {
+            return None;
+        }
+        let state = match named("state ")? {
+            "unfinished" => BackupState::Unfinished,
+            "whole" => BackupState::Whole,
+            "restoring" => BackupState::Restoring,
+            _ => return None,
+        };
+        let origin = named("origin ")?.to_owned();
+        let keys = lines.map(|line| VerifierKey::parse(line.strip_prefix("vkey ")?).ok());
+        let keys = keys.collect::<Option<Vec<_>>>()?;
+        let identity = Identity { origin, keys };
+        (!identity.keys.is_empty()).then_some(Self { state, identity })
+    }
+
+    pub(crate) fn write(&self, disk: &dyn Disk, layout: &Layout) -> io::Result<()> {
+        let Identity { origin, keys } = &self.identity;
+        let keys: String = keys.iter().map(|key| format!("vkey {key}\n")).collect();
+        let state = self.state.name();
+        let text = format!("{FIRST_LINE}\nstate {state}\norigin {origin}\n{keys}");
+        let (content, name) = (SyncPoint::BackupMarkerFile, SyncPoint::BackupMarkerName);
+        replace_file(disk, &layout.backup(), text.as_bytes(), content, name)?;
+        Ok(())
+    }
+}
+
+/// Refuses a directory that is a backup: a log that is continued there would get a second history
+/// if the one that was copied goes on.
+pub(crate) fn refuse_backup(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
+    let shown = layout.root().display();
+    let state = match BackupMarker::read(disk, layout.root()) {
+        Ok(None) => return Ok(()),
+        Ok(Some(marker)) => Some(marker.state),
+        Err(error @ StartError::Io { .. }) => return Err(error),
+        // That it is there is enough.
+        Err(StartError::Refused(_)) => None,
+    };
+    Err(StartError::Refused(match state {
+        Some(BackupState::Restoring) => format!(
+            "the restore into {shown} was not finished: nothing is signed there. Run `audittrail \
+             restore` again"
+        ),
+        _ => format!(
+            "{shown} is a backup: nothing is signed on it, since the log that it was made of may be \
+             going on, and two histories of one log are worth no more than none. If that log is gone \
+             for good, `audittrail restore --from {shown} --original-is-gone` makes a data directory \
+             of it"
+        ),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::SimulatedDisk;
+
+    #[test]
+    fn a_marker_is_read_as_it_was_written_and_nothing_else_is() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+        let signer = audittrail_checkpoint::Signer::from_seed("log.example/a b", [1; 32]);
+        assert!(
+            signer.is_err(),
+            "a name has no spaces: a line tells its end"
+        );
+        let signer = audittrail_checkpoint::Signer::from_seed("log.example", [1; 32]).unwrap();
+        let root = Path::new("/");
+        for state in [
+            BackupState::Unfinished,
+            BackupState::Whole,
+            BackupState::Restoring,
+        ] {
+            let identity = Identity {
+                origin: "log.example".to_owned(),
+                keys: vec![signer.verifier()],
+            };
+            let marker = BackupMarker { state, identity };
+            marker.write(&*disk, &Layout::new(root)).unwrap();
+            let read = BackupMarker::read(&*disk, root).unwrap().unwrap();
+            assert_eq!((read.state, read.identity.keys.len()), (state, 1));
+            assert_eq!(read.identity.origin, "log.example");
+        }
+        let bytes = read_file(&*disk, Path::new("/backup")).unwrap().unwrap();
+        for cut in 0..bytes.len() {
+            assert!(BackupMarker::parse(&bytes[..cut]).is_none(), "{cut}");
+        }
+    }
+}
