@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use audittrail_entry::Record;
 use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_store::{Damage, Stored};
 use lru::LruCache;
@@ -260,13 +261,7 @@ impl Segments {
 }
 
 fn size_bytes(stored: &Stored) -> usize {
-    stored.record.as_ref().map_or(0, |record| {
-        record.leaf.len()
-            + record
-                .sealed
-                .as_ref()
-                .map_or(0, |sealed| sealed.bytes.len())
-    })
+    stored.record.as_ref().map_or(0, Record::size_bytes)
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
