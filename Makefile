@@ -27,6 +27,8 @@
 #            opens /docs/ in Chromium
 # make test-report-page
 #            opens reports in Chromium, as they are and tampered with
+# make test-clients
+#            the Python clients in testdata beside a published package, and before what is forged
 # make drive-api ROWS=words
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
@@ -64,7 +66,7 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
-	fault-soak soak check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
+	fault-soak soak check-data schemathesis test-docs-page test-report-page test-clients drive-api install uninstall \
 	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
 
 run:
@@ -77,6 +79,7 @@ test:
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 	tools/test-report-page target/debug/audittrail
+	.test-tools/venv/bin/python3 tools/test-clients target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
 
@@ -129,6 +132,10 @@ test-docs-page: $(BINARY)
 test-report-page: $(BINARY)
 	tools/test-needs
 	tools/test-report-page $(BINARY)
+
+test-clients: $(BINARY)
+	tools/test-needs
+	.test-tools/venv/bin/python3 tools/test-clients $(BINARY)
 
 drive-api: $(BINARY)
 	tools/test-needs

@@ -12,7 +12,7 @@ fn read<'q>(pairs: impl Iterator<Item = &'q str>) -> Option<Filter> {
     Filter::from_parameters(pairs).ok()
 }
 
-/// Two queries that follow from one line: `a` and `b` around the first tab.
+// Two queries stand in the first line, the second after a tab.
 fuzz_target!(|data: &[u8]| {
     let at = data
         .iter()

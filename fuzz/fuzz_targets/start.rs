@@ -21,7 +21,7 @@ type Files = Vec<(&'static str, Vec<u8>)>;
 
 macro_rules! golden {
     ($($name:literal),*) => {
-        [$(($name, &include_bytes!(concat!("../../testdata/golden/data/", $name))[..])),*]
+        [$(($name, include_bytes!(concat!("../../testdata/golden/data/", $name)) as &[u8])),*]
     };
 }
 

@@ -20,7 +20,7 @@ use crate::openapi::parameters::{IfNoneMatch, RequestId};
 use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
-use crate::tiles_caller::{Kept, TilesCaller, answer, nothing_there};
+use crate::tiles_caller::{TilesCaller, beyond, nothing_there, octets};
 use crate::{Shared, State};
 
 /// Records are read in parts of about this size, sealed parts included: a bundle of the largest
@@ -79,13 +79,10 @@ pub(crate) async fn bundle(
     Parameters::of(&uri)?.end()?;
     let head = shared.published().head;
     if !id.is_within(head.size) {
-        let detail = "The published log does not reach so far; /checkpoint has its size.";
-        return Err(nothing_there(detail));
+        return Err(beyond());
     }
     let bytes = shared.leaves(&head, id).await?;
-    let settings = &shared.api.settings;
-    let media_type = "application/octet-stream";
-    let mut response = answer(bytes, media_type, Kept::ForEver, settings, &headers);
+    let mut response = octets(bytes, &shared.api.settings, &headers);
     response.extensions_mut().insert(Compressible);
     Ok(response)
 }
@@ -162,14 +159,7 @@ fn sound(record: Result<Record, Damage>, hash: &Hash) -> Result<Vec<u8>, String>
 }
 
 fn size_bytes(stored: &Stored) -> usize {
-    let record = stored.record.as_ref();
-    record.map_or(0, |record| {
-        record.leaf.len()
-            + record
-                .sealed
-                .as_ref()
-                .map_or(0, |sealed| sealed.bytes.len())
-    })
+    stored.record.as_ref().map_or(0, Record::size_bytes)
 }
 
 fn push(bundle: &mut Vec<u8>, leaf: &[u8]) -> Result<(), Problem> {

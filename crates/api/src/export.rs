@@ -5,21 +5,20 @@
 //! the connection off, after a last line that no reader takes for an entry: neither a client
 //! nor who finds the file later takes a part for the whole.
 
-use std::sync::Arc;
-
+use audittrail_entry::NewEntry;
 use audittrail_entry::json::Value;
-use audittrail_entry::{NewEntry, Record};
 use audittrail_queue::{IdOrigin, Request as Submitted};
-use audittrail_store::{Checked, CountMode, Filter, Order, Query, Start, Verdict};
+use audittrail_store::{Checked, Filter, Query, Verdict};
 use axum::body::Body;
 use axum::extract::State as FromState;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
 use crate::caller::{Caller, access};
 use crate::export_evidence;
+use crate::export_parts::{BrokenOff, PART_BYTES, Progress, Remaining, query, shown, without_body};
 use crate::intake::{Committed, RESERVED};
 use crate::list::accepts;
 use crate::openapi::parameters::{Exporting, Filters, RequestId};
@@ -29,11 +28,6 @@ use crate::problem::{Problem, Slug};
 use crate::render::{parse, write_result};
 use crate::render_csv::Rows;
 use crate::{Shared, State};
-
-/// The log is read in parts of this size.
-pub(crate) const PART_BYTES: usize = 1 << 20;
-/// So many entries are read at first, before their size is known.
-pub(crate) const FEWEST: u64 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -126,52 +120,18 @@ pub(crate) async fn export(
     let (kind, subtype, more) = format.media_type();
     accepts(&headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
-    let query = Query {
-        filter,
-        access,
-        order: Order::IndexAscending,
-        size,
-        start: Start::Skip(0),
-        limit: 0,
-        count: CountMode::None,
-        failed: shared.api.reader.failed(),
-    };
-    let shown = [
-        (
-            header::CONTENT_TYPE.as_str(),
-            format!("{kind}/{subtype}{more}"),
-        ),
-        (
-            header::CONTENT_DISPOSITION.as_str(),
-            format!(
-                "attachment; filename=\"audittrail-{size}.{}\"",
-                format.name()
-            ),
-        ),
-        ("x-audittrail-tree-size", size.to_string()),
-    ];
-    // Nothing leaves the log, so that there is nothing to record: HEAD is safe, RFC 9110 section
-    // 9.2.1. The body's length is not known, and so none is said.
+    let shown = shown(format!("{kind}/{subtype}{more}"), format.name(), size);
     if method == Method::HEAD {
-        let nothing = stream::empty::<Result<Bytes, BrokenOff>>();
-        return Ok((shown, Body::from_stream(nothing)).into_response());
+        return Ok(without_body(shown));
     }
     shared
         .record_export(&principal, &parameters, format.name(), size)
         .await?;
-    let next = query.filter.index.from.unwrap_or(0);
-    let end = query
-        .filter
-        .index
-        .to
-        .map_or(size, |to| size.min(to.saturating_add(1)));
+    let query = query(&shared, filter, access, size);
     let mut export = Export {
-        shared,
+        remaining: Remaining::of(&query, shared),
         query,
         format,
-        next,
-        end,
-        together: FEWEST,
         begun: false,
         state: Progress::Reading,
         read: Vec::new(),
@@ -183,39 +143,15 @@ pub(crate) async fn export(
     Ok((shown, Body::from_stream(parts)).into_response())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    Reading,
-    /// The mark was sent; nothing else will be.
-    BrokenOff,
-    Ended,
-}
-
 struct Export {
-    shared: Arc<Shared>,
+    remaining: Remaining,
     query: Query,
     format: Format,
-    next: u64,
-    end: u64,
-    /// So many entries are read next.
-    together: u64,
     begun: bool,
     state: Progress,
     /// What is ready to be sent.
     read: Vec<u8>,
 }
-
-/// An export that cannot go on; the details are in the server's log.
-#[derive(Debug)]
-pub(crate) struct BrokenOff;
-
-impl std::fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the export broke off")
-    }
-}
-
-impl std::error::Error for BrokenOff {}
 
 impl Export {
     /// The next piece of the answer; none after the end.
@@ -230,15 +166,15 @@ impl Export {
             }
             Progress::Reading => {}
         }
-        while self.read.len() < PART_BYTES && self.next < self.end {
+        while self.read.len() < PART_BYTES && !self.remaining.is_empty() {
             if let Err(problem) = self.read().await {
-                tracing::error!(?problem, index = self.next, "an export broke off");
+                tracing::error!(?problem, index = self.remaining.next, "an export broke off");
                 self.read.extend(self.format.broken_off().as_bytes());
                 self.state = Progress::BrokenOff;
                 break;
             }
         }
-        if self.state == Progress::Reading && self.next >= self.end {
+        if self.state == Progress::Reading && self.remaining.is_empty() {
             self.state = Progress::Ended;
             if self.format == Format::Json {
                 let end = if self.begun { &b"]"[..] } else { b"[]" };
@@ -260,28 +196,12 @@ impl Export {
 
     /// Reads some entries and writes those that are selected.
     async fn read(&mut self) -> Result<(), Problem> {
-        if self.next >= self.end {
-            return Ok(());
-        }
-        let until = self.end.min(self.next.saturating_add(self.together));
-        let store = &self.shared.api.store;
-        let stored = store.scan(self.next..until, PART_BYTES).await?;
-        let Some(last) = stored.last().map(|last| last.index) else {
-            let detail = "The store has no entry where one has to be.";
-            return Err(Problem::new(Slug::Unavailable, detail));
-        };
-        let count = stored.len() as u64;
-        let bytes = self.write(self.shared.check(stored).await?)? as u64;
-        self.next = last + 1;
-        // As many of the same size as fill a part.
-        let fitting = (PART_BYTES as u64).saturating_mul(count) / bytes.max(1);
-        self.together = fitting.clamp(FEWEST, 2 * self.together);
-        Ok(())
+        let checked = self.remaining.read().await?;
+        self.write(checked)
     }
 
-    /// Writes the selected ones of these entries; how many bytes the records of all have.
-    fn write(&mut self, checked: Vec<Checked>) -> Result<usize, Problem> {
-        let mut bytes = 0;
+    /// Writes the selected ones of these entries.
+    fn write(&mut self, checked: Vec<Checked>) -> Result<(), Problem> {
         let mut out = std::mem::take(&mut self.read);
         // Whoever may see everything and asks for everything gets it, whatever it says.
         let index = self.query.filter.index;
@@ -291,7 +211,6 @@ impl Export {
         };
         let unread = self.query.access.is_unrestricted() && self.query.filter == everything;
         let mut selected = checked.into_iter().filter(|one| {
-            bytes += one.record.as_ref().map_or(0, size_bytes);
             let entry = one.record.as_ref().filter(|_| !unread).and_then(parse);
             let failed = one.verdict != Verdict::Verified;
             self.query.selects(one.index, entry.as_ref(), failed)
@@ -319,13 +238,8 @@ impl Export {
             }
         }
         self.read = out;
-        Ok(bytes)
+        Ok(())
     }
-}
-
-pub(crate) fn size_bytes(record: &Record) -> usize {
-    let sealed = record.sealed.as_ref();
-    record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
 }
 
 /// Rows are written into memory, so this is never met.

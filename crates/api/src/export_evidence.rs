@@ -15,21 +15,19 @@ use audittrail_entry::json::compare_names;
 use audittrail_merkle::{
     ChainError, Hash, ProofChain, ProofError, TILE_WIDTH, TileNodes, TreeHead, leaf_hash,
 };
-use audittrail_store::{
-    Access, Checked, CountMode, Filter, Order, Query, Start, StoreError, StoreErrorKind, Verdict,
-};
+use audittrail_store::{Access, Checked, Filter, Query, StoreError, StoreErrorKind, Verdict};
 use audittrail_verifier::{
     EntryLine, Header, MEDIA_TYPE, REPORT_MEDIA_TYPE, ReportPage, WHOLE_EVERY, write_end,
     write_failed,
 };
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
 use crate::Shared;
-use crate::export::{BrokenOff, FEWEST, PART_BYTES, Progress, size_bytes};
+use crate::export_parts::{BrokenOff, PART_BYTES, Progress, Remaining, query, shown, without_body};
 use crate::list::accepts;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
@@ -101,21 +99,10 @@ pub(crate) async fn export(
     let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
     accepts(headers, kind, subtype)?;
     let size = shared.api.store.head().await?.size;
-    let shown = [
-        (header::CONTENT_TYPE.as_str(), format!("{media_type}{more}")),
-        (
-            header::CONTENT_DISPOSITION.as_str(),
-            format!(
-                "attachment; filename=\"audittrail-{size}.{}\"",
-                form.extension()
-            ),
-        ),
-        ("x-audittrail-tree-size", size.to_string()),
-    ];
-    // As with other exports, HEAD records nothing and says no length.
+    let content_type = format!("{media_type}{more}");
+    let shown = shown(content_type, form.extension(), size);
     if method == Method::HEAD {
-        let nothing = stream::empty::<Result<Bytes, BrokenOff>>();
-        return Ok((shown, Body::from_stream(nothing)).into_response());
+        return Ok(without_body(shown));
     }
     let mut recorded = parameters.clone();
     if withhold.is_some() {
@@ -139,23 +126,11 @@ pub(crate) async fn export(
         complete,
         withheld: withhold.is_some(),
     };
-    let bounds = filter.index;
-    let query = Query {
-        filter,
-        access,
-        order: Order::IndexAscending,
-        size,
-        start: Start::Skip(0),
-        limit: 0,
-        count: CountMode::None,
-        failed: shared.api.reader.failed(),
-    };
+    let query = query(&shared, filter, access, size);
     let mut evidence = Evidence {
+        remaining: Remaining::of(&query, Arc::clone(&shared)),
         shared,
         query,
-        next: bounds.from.unwrap_or(0),
-        end: bounds.to.map_or(size, |to| size.min(to.saturating_add(1))),
-        together: FEWEST,
         state: Progress::Reading,
         ready: Vec::new(),
         page: None,
@@ -206,10 +181,7 @@ fn sorted(parameters: &Parameters) -> Vec<(String, String)> {
 struct Evidence {
     shared: Arc<Shared>,
     query: Query,
-    next: u64,
-    end: u64,
-    /// So many entries are read next.
-    together: u64,
+    remaining: Remaining,
     state: Progress,
     /// What is ready to be sent.
     ready: Vec<u8>,
@@ -247,15 +219,15 @@ impl Evidence {
             }
             Progress::Reading => {}
         }
-        while self.ready.len() < PART_BYTES && self.next < self.end {
+        while self.ready.len() < PART_BYTES && !self.remaining.is_empty() {
             if let Err(problem) = self.read().await {
-                tracing::error!(?problem, index = self.next, "an export broke off");
+                tracing::error!(?problem, index = self.remaining.next, "an export broke off");
                 self.ready.extend(BROKEN_OFF);
                 self.state = Progress::BrokenOff;
                 break;
             }
         }
-        if self.state == Progress::Reading && self.next >= self.end {
+        if self.state == Progress::Reading && self.remaining.is_empty() {
             self.state = Progress::Ended;
             write_end(self.lines.count, &mut self.ready);
         }
@@ -290,19 +262,7 @@ impl Evidence {
 
     /// Reads some entries and writes those that are selected.
     async fn read(&mut self) -> Result<(), Problem> {
-        if self.next >= self.end {
-            return Ok(());
-        }
-        let until = self.end.min(self.next.saturating_add(self.together));
-        let store = &self.shared.api.store;
-        let stored = store.scan(self.next..until, PART_BYTES).await?;
-        let Some(last) = stored.last().map(|last| last.index) else {
-            let detail = "The store has no entry where one has to be.";
-            return Err(Problem::new(Slug::Unavailable, detail));
-        };
-        let (count, mut bytes) = (stored.len() as u64, 0);
-        for one in self.shared.check(stored).await? {
-            bytes += one.record.as_ref().map_or(0, size_bytes) as u64;
+        for one in self.remaining.read().await? {
             let entry = one.record.as_ref().and_then(parse);
             let failed = one.verdict != Verdict::Verified;
             if self.query.selects(one.index, entry.as_ref(), failed) {
@@ -310,10 +270,6 @@ impl Evidence {
                 lines.write(&self.shared, &one, &mut self.ready).await?;
             }
         }
-        self.next = last + 1;
-        // As many of the same size as fill a part.
-        let fitting = (PART_BYTES as u64).saturating_mul(count) / bytes.max(1);
-        self.together = fitting.clamp(FEWEST, 2 * self.together);
         Ok(())
     }
 }

@@ -38,28 +38,41 @@ pub(crate) async fn get(
     let access = access(principal.read_access()?);
     Parameters::of(&uri)?.end()?;
     crate::list::accepts_json(&headers)?;
-    let missing = || Problem::new(Slug::NotFound, "There is no entry with this id.");
-    let id = path
-        .ok()
-        .and_then(|Path(id)| Uuid::try_parse(&id).ok().filter(|_| id.len() == 36));
-    let Some(id) = id else {
-        let detail = "There is nothing at this path; an entry's id is a UUID.";
-        return Err(Problem::new(Slug::NotFound, detail));
-    };
-    let found = shared.api.store.find(&[id]).await?;
-    let index = found.first().copied().flatten().ok_or_else(missing)?;
-    let stored = shared.api.store.records(&[index]).await?;
-    let checked = shared.check(stored).await?;
-    let checked = checked.first().ok_or_else(missing)?;
+    let checked = shared.entry(id_of(path)?).await?;
     if !access.admits(checked.record.as_ref().and_then(parse).as_ref()) {
         return Err(missing());
     }
     let mut body = Vec::new();
-    write_result(checked, &mut body);
+    write_result(&checked, &mut body);
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
+/// The id in a path: 36 characters, since other texts of a UUID are other paths.
+pub(crate) fn id_of(path: Result<Path<String>, PathRejection>) -> Result<Uuid, Problem> {
+    let id = path
+        .ok()
+        .and_then(|Path(id)| Uuid::try_parse(&id).ok().filter(|_| id.len() == 36));
+    id.ok_or_else(|| {
+        let detail = "There is nothing at this path; an entry's id is a UUID.";
+        Problem::new(Slug::NotFound, detail)
+    })
+}
+
+/// The answer where there is no entry, or none that the caller may see.
+pub(crate) fn missing() -> Problem {
+    Problem::new(Slug::NotFound, "There is no entry with this id.")
+}
+
 impl Shared {
+    /// The entry with this id, verified; who may see it is left to the caller.
+    pub(crate) async fn entry(&self, id: Uuid) -> Result<Checked, Problem> {
+        let found = self.api.store.find(&[id]).await?;
+        let index = found.first().copied().flatten().ok_or_else(missing)?;
+        let stored = self.api.store.records(&[index]).await?;
+        let checked = self.check(stored).await?;
+        checked.into_iter().next().ok_or_else(missing)
+    }
+
     /// Verifies what was read, and counts it.
     pub(crate) async fn check(&self, stored: Vec<Stored>) -> Result<Vec<Checked>, Problem> {
         let checked = self.api.reader.check(stored).await?;

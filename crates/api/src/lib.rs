@@ -17,6 +17,7 @@ mod encoding;
 mod entrance;
 mod export;
 mod export_evidence;
+mod export_parts;
 mod get;
 mod health;
 mod intake;

@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::accept::prefers_json;
 use crate::caller::{Caller, access};
+use crate::get::{id_of, missing};
 use crate::openapi::parameters::RequestId;
 use crate::openapi::schemas;
 use crate::parameters::Parameters;
@@ -51,24 +51,14 @@ pub(crate) async fn proof(
     let allowed = access(principal.prove_access()?);
     Parameters::of(&uri)?.end()?;
     let as_json = prefers_json(&headers)?;
-    let missing = || Problem::new(Slug::NotFound, "There is no entry with this id.");
-    let id = path
-        .ok()
-        .and_then(|Path(id)| Uuid::try_parse(&id).ok().filter(|_| id.len() == 36));
-    let Some(id) = id else {
-        let detail = "There is nothing at this path; an entry's id is a UUID.";
-        return Err(Problem::new(Slug::NotFound, detail));
-    };
-    let found = shared.api.store.find(&[id]).await?;
-    let index = found.first().copied().flatten().ok_or_else(missing)?;
-    let stored = shared.api.store.records(&[index]).await?;
-    let checked = shared.check(stored).await?;
-    let checked = checked.first().ok_or_else(missing)?;
+    let id = id_of(path)?;
+    let checked = shared.entry(id).await?;
+    let index = checked.index;
     let entry = checked.record.as_ref().and_then(parse);
     if !allowed.admits(entry.as_ref()) {
         return Err(missing());
     }
-    let record = sound(checked)?;
+    let record = sound(&checked)?;
     let wait = shared.api.settings.request_time;
     let checkpoint = shared.proving(index, wait).await.ok_or_else(|| {
         let detail = "No published checkpoint covers this entry yet; try again later.";

@@ -14,7 +14,7 @@ use crate::openapi::parameters::{IfNoneMatch, RequestId};
 use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use crate::tiles_caller::{Kept, TilesCaller, answer, nothing_there};
+use crate::tiles_caller::{TilesCaller, beyond, nothing_there, octets};
 
 /// A path that is exactly a tile's.
 pub(crate) struct TilePath(TileId);
@@ -67,14 +67,11 @@ pub(crate) async fn tile(
     Parameters::of(&uri)?.end()?;
     let head = shared.published().head;
     if !id.is_within(head.size) {
-        let detail = "The published log does not reach so far; /checkpoint has its size.";
-        return Err(nothing_there(detail));
+        return Err(beyond());
     }
     let hashes = shared.proven(&head, id).await?;
     let bytes = hashes.iter().flat_map(|hash| hash.0).collect();
-    let settings = &shared.api.settings;
-    let media_type = "application/octet-stream";
-    Ok(answer(bytes, media_type, Kept::ForEver, settings, &headers))
+    Ok(octets(bytes, &shared.api.settings, &headers))
 }
 
 /// A part of a tile of hashes

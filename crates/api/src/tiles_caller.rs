@@ -70,6 +70,17 @@ pub(crate) fn answer(
     response.into_response()
 }
 
+/// An answer of bytes that never change.
+pub(crate) fn octets(bytes: Vec<u8>, settings: &ApiSettings, headers: &HeaderMap) -> Response {
+    let media_type = "application/octet-stream";
+    answer(bytes, media_type, Kept::ForEver, settings, headers)
+}
+
+/// What only a larger log has.
+pub(crate) fn beyond() -> Problem {
+    nothing_there("The published log does not reach so far; /checkpoint has its size.")
+}
+
 /// What is not there yet may be there in a moment: no cache may keep that it is not.
 pub(crate) fn nothing_there(detail: &str) -> Problem {
     Problem::new(Slug::NotFound, detail).with_header(header::CACHE_CONTROL, "no-store")

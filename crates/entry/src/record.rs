@@ -67,6 +67,12 @@ pub fn commitment(salt: &[u8; 32], sealed: &[u8]) -> [u8; 32] {
 }
 
 impl Record {
+    /// The bytes of the leaf and of the sealed part.
+    pub fn size_bytes(&self) -> usize {
+        let sealed = self.sealed.as_ref();
+        self.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
+    }
+
     /// Checks everything that the record shows by itself: the leaf's form, the commitment, the
     /// signature. Its place in the tree is another matter.
     ///

@@ -348,13 +348,7 @@ fn stored((index, record): (u64, Result<Record, Damage>)) -> Stored {
 }
 
 fn size_bytes(stored: &Stored) -> usize {
-    stored.record.as_ref().map_or(0, |record| {
-        record.leaf.len()
-            + record
-                .sealed
-                .as_ref()
-                .map_or(0, |sealed| sealed.bytes.len())
-    })
+    stored.record.as_ref().map_or(0, Record::size_bytes)
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

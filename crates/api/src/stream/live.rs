@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audittrail_entry::Record;
 use audittrail_store::Query;
 use bytes::Bytes;
 use serde_json::Value;
@@ -18,7 +19,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use super::places::Place;
 use super::recent::{Seen, event};
 use crate::caller::{NANOS, access};
-use crate::export::size_bytes;
 use crate::metering::record_failures;
 use crate::problem::{Problem, Slug};
 use crate::render::parse;
@@ -323,7 +323,7 @@ impl Live {
             let stored = shared.api.store.records(&indices).await?;
             let checked = shared.check(stored).await?;
             for one in checked {
-                bytes += one.record.as_ref().map_or(0, size_bytes);
+                bytes += one.record.as_ref().map_or(0, Record::size_bytes);
                 let entry = one.record.as_ref().and_then(parse);
                 if self.query.access.admits(entry.as_ref()) {
                     part.extend(event(&one));

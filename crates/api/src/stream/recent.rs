@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use audittrail_entry::Record;
 use audittrail_store::{Checked, Verdict};
 use bytes::Bytes;
 
 use crate::Shared;
-use crate::export::size_bytes;
 use crate::problem::{Problem, Slug};
 use crate::render::write_result;
 
@@ -40,7 +40,7 @@ impl Seen {
     }
 
     fn bytes(&self) -> usize {
-        self.checked.record.as_ref().map_or(0, size_bytes)
+        self.checked.record.as_ref().map_or(0, Record::size_bytes)
     }
 }
 

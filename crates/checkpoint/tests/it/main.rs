@@ -13,6 +13,7 @@ mod differential;
 mod golden;
 mod keys;
 mod notes;
+mod other_types;
 mod policies;
 mod proofs;
 mod signatures;

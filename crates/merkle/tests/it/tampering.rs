@@ -135,6 +135,35 @@ fn proof_for_another_index_is_refused() {
     }
 }
 
+/// Of a tree of the same size, so that nothing but the hashes gives it away.
+#[test]
+fn a_proof_of_another_tree_is_refused() {
+    let both = data(2 * SIZE_MAX);
+    let (data, others) = both.split_at(SIZE_MAX);
+    let leaves = leaf_hashes(data);
+    for n in 2..=SIZE_MAX {
+        let (root, there) = (oracle::mth(&data[..n]), &others[..n]);
+        let other_root = oracle::mth(there);
+        for (m, leaf) in leaves.iter().enumerate().take(n) {
+            let (index, size, proof) = (m as u64, n as u64, oracle::path(m, there));
+            let own = oracle::path(m, &data[..n]);
+            let foreign = verify_inclusion(index, size, leaf, &proof, &root);
+            assert_eq!(foreign, Err(ProofError::Root));
+            let elsewhere = verify_inclusion(index, size, leaf, &own, &other_root);
+            assert_eq!(elsewhere, Err(ProofError::Root));
+        }
+        for m in 1..n {
+            let (from, to, proof) = (m as u64, n as u64, oracle::proof(m, there));
+            let old = oracle::mth(&data[..m]);
+            let foreign = verify_consistency(from, to, &proof, &old, &root);
+            assert_eq!(foreign, Err(ProofError::Root));
+            let own = oracle::proof(m, &data[..n]);
+            let elsewhere = verify_consistency(from, to, &own, &old, &other_root);
+            assert_eq!(elsewhere, Err(ProofError::Root));
+        }
+    }
+}
+
 /// A root says nothing about the size of its tree: the first of three leaves has the same proof
 /// as the first of four, the third leaf taken for a node. So another size is refused only where
 /// it gives another path, and who verifies takes size and root from one signed checkpoint.

@@ -9,6 +9,7 @@ use reqwest::{Response, StatusCode, Version};
 
 use crate::Failure;
 use crate::cli::{ExportArguments, Withheld};
+use crate::commands::inputs::Inputs;
 use crate::commands::partial::Partial;
 use crate::commands::remote;
 use crate::commands::serve::asked_to_stop;
@@ -28,7 +29,9 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<(), Failure> {
         .out
         .as_deref()
         .filter(|path| path.as_os_str() != "-");
-    let mut partial = target.map(Partial::open).transpose()?;
+    let mut partial = target
+        .map(|path| Partial::open(path, "--out", &Inputs::default()))
+        .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

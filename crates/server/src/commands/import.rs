@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal as _, Read, Write};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Failure;
 use crate::cli::ImportArguments;
+use crate::commands::inputs::Inputs;
 use crate::commands::remote;
 use crate::settings::Settings;
 
@@ -85,17 +85,13 @@ fn open_reject(arguments: &ImportArguments) -> Result<Option<File>, Failure> {
     let Some(path) = &arguments.reject else {
         return Ok(None);
     };
-    let same =
-        |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    let input = std::fs::metadata(&arguments.file);
-    if let (Ok(input), Ok(reject)) = (input, std::fs::metadata(path))
-        && same(&input, &reject)
-    {
-        return Err(Failure::Usage(format!(
-            "{} is the file to import; give --reject another name",
-            path.display()
-        )));
+    let mut inputs = Inputs::default();
+    if arguments.file == Path::new("-") {
+        inputs.add_stdin();
+    } else {
+        inputs.add_path(&arguments.file);
     }
+    inputs.refuse("--reject", path)?;
     let file = File::create(path)
         .map_err(|error| Failure::Usage(format!("{} cannot be made: {error}", path.display())))?;
     Ok(Some(file))

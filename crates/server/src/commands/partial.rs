@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Failure;
+use crate::commands::inputs::Inputs;
 
 /// A file under the name with `.partial` after it. Dropped, it is removed.
 pub(crate) struct Partial {
@@ -16,17 +17,20 @@ pub(crate) struct Partial {
 
 impl Partial {
     /// Takes the place of a file of that name, and waits for [`Partial::finish`]. What a
-    /// killed run left there is written over; where one still runs, this is refused.
-    pub(crate) fn open(target: &Path) -> Result<Self, Failure> {
+    /// killed run left there is written over; where one still runs, this is refused, as it is
+    /// where either name is that of an input. `option` is what named the file.
+    pub(crate) fn open(target: &Path, option: &str, inputs: &Inputs) -> Result<Self, Failure> {
         if target.file_name().is_none() || std::fs::metadata(target).is_ok_and(|at| !at.is_file()) {
             return Err(Failure::Usage(format!(
-                "{} is no file; name one, or leave --out out to write to standard output",
+                "{} is no file; name one, or leave {option} out",
                 target.display()
             )));
         }
         let mut name = target.as_os_str().to_owned();
         name.push(".partial");
         let path = PathBuf::from(name);
+        inputs.refuse(option, target)?;
+        inputs.refuse(option, &path)?;
         let unusable =
             |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
         loop {
@@ -40,7 +44,7 @@ impl Partial {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Failure::Failed(format!(
-                        "another run is writing {}; wait for it, or give another --out",
+                        "another run is writing {}; wait for it, or give {option} another name",
                         path.display()
                     )));
                 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::Failure;
 use crate::cli::ProveArguments;
+use crate::commands::inputs::Inputs;
 use crate::commands::partial::Partial;
 use crate::commands::remote;
 
@@ -57,7 +58,9 @@ pub(crate) fn run(arguments: &ProveArguments) -> Result<(), Failure> {
         .out
         .as_deref()
         .filter(|path| path.as_os_str() != "-");
-    let partial = target.map(Partial::open).transpose()?;
+    let partial = target
+        .map(|path| Partial::open(path, "--out", &Inputs::default()))
+        .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

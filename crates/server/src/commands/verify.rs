@@ -1,26 +1,24 @@
 //! `audittrail verify`
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Read, Write as _};
+use std::io::{self, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError, mpsc};
 
 use audittrail_checkpoint::VerifierKey;
 use audittrail_entry::{KeyRing, SigningKey, Timestamp};
-use audittrail_verifier::{CheckedPart, Part, Parts, Report, Trust, Verifier, shown};
+use audittrail_verifier::{Report, Trust, shown};
 use serde_json::json;
 
 use crate::Failure;
 use crate::cli::VerifyArguments;
+use crate::commands::inputs::Inputs;
 use crate::commands::verify_page::{Copied, Page};
+use crate::commands::verify_threads::{CheckError, check};
 use crate::log_keys::without_line_end;
 use crate::witnesses::read_policy;
 
 /// Fewer and larger reads than the default.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Parts under way for each thread: one is checked while the next is read. Each has up to 8 MiB.
-const PARTS_EACH: u64 = 2;
 /// Progress is shown each time so many bytes were checked.
 const PROGRESS_BYTES: u64 = 16 << 20;
 
@@ -31,33 +29,41 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Result<(), Failure> {
         .map(usize::from)
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
-    let unread = |error: io::Error| {
+    let failed = |error: CheckError| {
         let file = arguments.file.display();
-        Failure::Failed(format!("{file} cannot be read: {error}"))
+        Failure::Failed(format!("{file} {error}"))
     };
+    let unread = |error: io::Error| failed(error.into());
+    let mut inputs = Inputs::default();
+    let others = arguments.policy.iter().chain(&arguments.signing_key);
+    others.for_each(|path| inputs.add_path(path));
     // Opened first, so that no page is begun where there is nothing to read.
     let (file, size): (Box<dyn Read>, _) = if arguments.file.as_os_str() == "-" {
+        inputs.add_stdin();
         (Box::new(io::stdin().lock()), None)
     } else {
         let file = File::open(&arguments.file).map_err(unread)?;
-        let size = file.metadata().map(|about| about.len()).ok();
-        (Box::new(file), size)
+        let about = file.metadata().map_err(unread)?;
+        inputs.add(&about);
+        (Box::new(file), Some(about.len()))
     };
-    let mut page = arguments.html.as_deref().map(Page::open).transpose()?;
+    let page = arguments.html.as_deref();
+    let mut page = page.map(|path| Page::open(path, &inputs)).transpose()?;
     let page_too = page.as_mut();
     let copied = Copied {
         file,
         page: page_too,
     };
     let mut file = BufReader::with_capacity(BUFFER_BYTES, copied);
-    let report = check(&mut file, trust, threads, size).and_then(|report| {
+    let mut progress = Progress::new(size);
+    let report = check(&mut file, trust, threads, &mut progress).and_then(|report| {
         // What was not looked at is in the page, too.
         if arguments.html.is_some() {
             io::copy(&mut file, &mut io::sink())?;
         }
         Ok(report)
     });
-    let report = report.map_err(unread)?;
+    let report = report.map_err(failed)?;
     drop(file);
     page.map_or(Ok(()), Page::finish)?;
     if arguments.json {
@@ -104,81 +110,8 @@ fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
     SigningKey::new(&without_line_end(bytes)).map_err(|error| usage(&error))
 }
 
-/// Checks on several threads; the report does not depend on how many.
-fn check(
-    file: impl BufRead,
-    trust: Trust,
-    threads: usize,
-    size: Option<u64>,
-) -> io::Result<Report> {
-    let mut parts = Parts::new(file);
-    let (verifier, mut tally) = match Verifier::begin(&parts.header()?, trust) {
-        Ok(begun) => begun,
-        Err(report) => return Ok(*report),
-    };
-    let mut progress = Progress::new(size);
-    let (work, waiting) = mpsc::channel();
-    let (done, results) = mpsc::channel();
-    let waiting = Mutex::new(waiting);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (done, waiting, verifier) = (done.clone(), &waiting, &verifier);
-            scope.spawn(move || work_off(waiting, &done, verifier));
-        }
-        // Dropped on the way out, which ends the threads.
-        let work = work;
-        drop(done);
-        let (mut sent, mut taken, mut ended) = (0, 0, false);
-        let mut early = BTreeMap::new();
-        loop {
-            while !ended && sent - taken < PARTS_EACH * threads as u64 {
-                match parts.next_part()? {
-                    Some(part) => {
-                        // A thread that is gone shows below.
-                        let _ = work.send((sent, part));
-                        sent += 1;
-                    }
-                    None => ended = true,
-                }
-            }
-            if taken == sent {
-                break;
-            }
-            let (number, bytes, checked) = results.recv().map_err(io::Error::other)?;
-            early.insert(number, (bytes, checked));
-            while let Some((bytes, checked)) = early.remove(&taken) {
-                tally.take(checked);
-                taken += 1;
-                progress.show(bytes);
-            }
-        }
-        progress.end();
-        Ok(tally.finish())
-    })
-}
-
-type Numbered = (u64, usize, CheckedPart);
-
-fn work_off(
-    waiting: &Mutex<mpsc::Receiver<(u64, Part)>>,
-    done: &mpsc::Sender<Numbered>,
-    verifier: &Verifier,
-) {
-    loop {
-        let next = waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
-        let Ok((number, part)) = next else { return };
-        let checked = verifier.check(&part);
-        if done.send((number, part.size_bytes(), checked)).is_err() {
-            return;
-        }
-    }
-}
-
 /// A line on the terminal that says how far it got.
-struct Progress {
+pub(super) struct Progress {
     size: Option<u64>,
     bytes: u64,
     shown: u64,
@@ -186,7 +119,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(size: Option<u64>) -> Self {
+    pub(super) fn new(size: Option<u64>) -> Self {
         Self {
             size,
             bytes: 0,
@@ -195,7 +128,7 @@ impl Progress {
         }
     }
 
-    fn show(&mut self, bytes: usize) {
+    pub(super) fn show(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         if !self.terminal || (self.shown > 0 && self.bytes - self.shown < PROGRESS_BYTES) {
             return;
@@ -207,7 +140,7 @@ impl Progress {
         }
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if self.shown > 0 {
             crate::note!();
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use audittrail_verifier::{REPORT_BYTES_SENSIBLE, ReportPage};
 
 use crate::Failure;
+use crate::commands::inputs::Inputs;
 use crate::commands::partial::Partial;
 
 /// A page under way; it appears under its name when it is whole.
@@ -18,8 +19,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn open(target: &Path) -> Result<Self, Failure> {
-        let mut partial = Partial::open(target)?;
+    pub(crate) fn open(target: &Path, inputs: &Inputs) -> Result<Self, Failure> {
+        let mut partial = Partial::open(target, "--html", inputs)?;
         let mut out = Vec::new();
         let page = ReportPage::begin(&mut out);
         let written = partial.file().write_all(&out);

@@ -178,8 +178,8 @@ fn an_import_that_cannot_be_done_says_why() {
     let reader = server.token(&["--sub", "r", "--role", "reader"]);
     for (arguments, code, says) in [
         // It would be emptied before it is read.
-        (vec!["--reject", "lines"], 2, "is the file to import"),
-        (vec!["--reject", "./lines"], 2, "is the file to import"),
+        (vec!["--reject", "lines"], 2, "give --reject another name"),
+        (vec!["--reject", "./lines"], 2, "give --reject another name"),
         (vec!["--reject", "no/such/place"], 2, "no/such/place"),
         (vec!["--batch", "0"], 2, "10000"),
         (vec!["--batch", "10001"], 2, "10000"),

@@ -32,6 +32,7 @@ mod monitor_growth;
 mod monitor_hostile;
 mod monitor_mirror;
 mod monitoring;
+mod outputs;
 mod prove_command;
 mod proxies;
 mod readme;

@@ -10,9 +10,7 @@ use crate::{Access, Count, CountMode, Filter, Order, Query, Start, Store, Stored
 const READ_AT_ONCE: usize = 256;
 
 fn size_bytes(stored: &Stored) -> usize {
-    let record = stored.record.as_ref().unwrap();
-    let sealed = record.sealed.as_ref();
-    record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
+    stored.record.as_ref().unwrap().size_bytes()
 }
 
 /// A scan gives at least one record, at most the range, and stops where the bytes are reached.

@@ -273,11 +273,6 @@ fn above(index: u64, size: u64) -> StoreError {
     invalid(format!("index {index} is not below the log's size {size}"))
 }
 
-fn size_bytes(record: &Record) -> usize {
-    let sealed = record.sealed.as_ref();
-    record.leaf.len() + sealed.map_or(0, |sealed| sealed.bytes.len())
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn lead(&self) -> Result<Edge, StoreError> {
@@ -332,7 +327,7 @@ impl Store for MemoryStore {
         }
         let (mut bytes, mut scanned) = (0, Vec::new());
         for stored in range.filter_map(|index| state.stored(index)) {
-            bytes += stored.record.as_ref().map_or(0, size_bytes);
+            bytes += stored.record.as_ref().map_or(0, Record::size_bytes);
             scanned.push(stored);
             if bytes >= max_bytes {
                 break;

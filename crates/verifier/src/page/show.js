@@ -92,11 +92,20 @@ async function about() {
     say("Log size", `${note.size} entries under the checkpoint`);
     say("Checkpoint", "");
     by("about").lastChild.append(element("pre", seen(note.text).replaceAll("\\u{a}", "\n")));
+    say("Cosignatures", await cosignatures(header, note));
   }
   say("Not checked", "the server's own signatures: that takes audittrail verify --signing-key");
   const digest = hex(await sha256(utf8.encode(header.vkey)));
   by("fingerprint").textContent = digest.match(/.{4}/g).join(" ");
   document.title = `AuditTrail report: ${cut(header.origin, CELL)}`;
+}
+
+// What others signed the checkpoint. Their keys are not in a file, so that nothing here is checked.
+async function cosignatures(header, note) {
+  const key = await readKey(header.vkey).catch(() => null);
+  const others = note.signatures.filter((one) => key === null || one.name !== key.name || !equal(one.id, key.id));
+  return others.length === 0 ? "none"
+    : `NOT CHECKED, since this page has no witness's key (audittrail verify --policy checks them); signatures that say they are by ${others.map((one) => one.name).join(", ")}`;
 }
 
 function findings() {

@@ -1,9 +1,9 @@
 //! A policy of witnesses beside the log's key.
 
-use audittrail_checkpoint::{Cosigner, Note, Policy};
+use audittrail_checkpoint::{Cosigner, Note, NoteSignature, Policy};
 use audittrail_verifier::{Check, Report, Trust};
 
-use crate::support::{Log, check_with, found, trust};
+use crate::support::{Log, ORIGIN, check_with, found, signer, trust};
 
 fn witness(number: u8) -> Cosigner {
     Cosigner::from_seed(&format!("w{number}.example"), [number; 32]).unwrap()
@@ -42,6 +42,33 @@ fn as_many_as_the_policy_asks_for() {
     // Who does not ask does not mind.
     let report = checked(&[1], true, None);
     assert!(report.verified() && report.cosigned_by.is_none());
+}
+
+/// Signatures of others change nothing, of unknown types and under the log's own name, too; more
+/// of them than a note may have, or a false one of the log's key, and the checkpoint is none.
+#[test]
+fn extra_signatures() {
+    let log = Log::new(20);
+    let with = |lines: &[NoteSignature]| {
+        let mut header = log.header();
+        let mut note = Note::parse(header.checkpoint.as_bytes()).unwrap();
+        note.signatures.extend_from_slice(lines);
+        header.checkpoint = note.to_string();
+        check_with(log.evidence(&header, &[3, 7]).as_bytes(), trust())
+    };
+    let line = |name: &str, id: [u8; 4], length| NoteSignature {
+        name: name.to_owned(),
+        id,
+        signature: vec![6; length],
+    };
+    let stranger = line("stranger.example", [6; 4], 8 + 2_420);
+    let namesake = line(ORIGIN, [6; 4], 64);
+    assert!(with(&[stranger.clone(), namesake]).verified());
+    assert!(with(&vec![stranger.clone(); 127]).verified());
+    let own = signer().verifier().id();
+    for lines in [vec![stranger; 128], vec![line(ORIGIN, own, 64)]] {
+        assert_eq!(found(&with(&lines)), [(None, Check::Checkpoint)]);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod measure;
 mod mirror;
 mod webhook;
 
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -40,6 +41,20 @@ const METRICS_EXAMPLE: &str = "127.0.0.1:9465";
 /// Alerts that are on their way have so long when the monitor is stopped.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// The mirror has a checkpoint of its own, which names what it holds and not what was seen last.
+fn apart(state: &Path, mirror: &Path) -> Result<(), Failure> {
+    let above = state.parent().filter(|at| !at.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new(".")).canonicalize();
+    match (above, mirror.canonicalize()) {
+        (Ok(above), Ok(mirror)) if above == mirror => Err(Failure::Usage(format!(
+            "state is {}, in the directory of the mirror, which keeps its own files there; name a \
+             file elsewhere",
+            state.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
     let seconds = Duration::from_secs;
     let given = |name, text: &Option<String>, default| time(name, text.as_deref(), default);
@@ -60,6 +75,9 @@ pub(crate) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
     let webhook = arguments.webhook.as_deref().map(webhook::start);
     let (webhook, courier) = webhook.transpose()?.unzip();
     let mirror = arguments.mirror.as_deref();
+    if let Some(directory) = mirror {
+        apart(&arguments.state, directory)?;
+    }
     let monitor = Monitor {
         keeper: Keeper::open(&arguments.state, &keys, SystemClock.now())?,
         mirror: mirror
