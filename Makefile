@@ -69,6 +69,8 @@ test:
 	tools/test-needs
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --locked
 	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
+	tools/test-bad-requests target/debug/audittrail
+	tools/test-limits target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 	tools/test-report-page target/debug/audittrail

@@ -17,6 +17,7 @@ mod offload;
 mod rebuild;
 mod segments;
 mod shared;
+mod standing;
 mod start;
 mod start_error;
 mod store;
