@@ -43,10 +43,10 @@ pub(crate) async fn ready(FromState(shared): FromState<State>) -> Result<Json<Va
         let detail = format!("The store is not as it has to be for writes: {why}.");
         return Err(Problem::new(Slug::NotReady, detail));
     }
-    if !shared.api.queue.depth().open {
+    if shared.intake_is_full() {
         return Err(Problem::new(
             Slug::NotReady,
-            "The intake is full or shutting down.",
+            "The intake is full or shutting down: writes are refused.",
         ));
     }
     Ok(Json(json!({ "status": "ready" })))

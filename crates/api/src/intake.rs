@@ -14,9 +14,12 @@ use serde_json::{Map, Value, json};
 use crate::Shared;
 use crate::body::Form;
 use crate::problem::{ErrorItem, Problem, Slug};
+use crate::turns::too_much;
 
 /// Actions that begin so are the log's own.
 pub(crate) const RESERVED: &str = "audittrail.";
+/// With less than this part of the memory for bodies left, no other body is begun.
+const ROOM: usize = 8;
 /// After so many entries other requests get their turn.
 const TURN: usize = 128;
 
@@ -340,14 +343,16 @@ impl Shared {
         }
     }
 
+    /// Whether a write would be refused because too much is waiting.
+    pub(crate) fn intake_is_full(&self) -> bool {
+        let bodies = self.bodies.available_permits() * ROOM < self.api.settings.bodies_bytes >> 10;
+        bodies || self.turns.are_late() || !self.api.queue.depth().open
+    }
+
     /// Hands a request over.
     pub(crate) async fn submit(&self, request: Request) -> Result<Waiter, Problem> {
         self.api.queue.submit(request).await.map_err(|error| match error {
-            SubmitError::Full => Problem::new(
-                Slug::IntakeFull,
-                "More entries are waiting than can be kept; nothing of this was stored. Send it \
-                 again.",
-            ),
+            SubmitError::Full => too_much(),
             SubmitError::Closed | SubmitError::Unavailable(_) => Problem::new(
                 Slug::Unavailable,
                 format!("Nothing of this was stored: {error}. Send it again."),

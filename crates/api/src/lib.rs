@@ -40,6 +40,7 @@ mod stats;
 mod stream;
 mod tile;
 mod tiles_caller;
+mod turns;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    turns: turns::Turns,
     streams: stream::Streams,
     /// Statistics that may be made at once.
     stats_places: Semaphore,
@@ -88,6 +90,7 @@ pub fn router(api: Api) -> Router {
         api,
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
+        turns: turns::Turns::new(),
     });
     let mut router = routes::all(&shared.api.settings);
     if !base_path.is_empty() {
