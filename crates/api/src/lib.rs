@@ -65,6 +65,7 @@ struct Shared {
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
     turns: turns::Turns,
+    commits: turns::Commits,
     streams: stream::Streams,
     /// Statistics that may be made at once.
     stats_places: Semaphore,
@@ -91,6 +92,7 @@ pub fn router(api: Api) -> Router {
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
         turns: turns::Turns::new(),
+        commits: turns::Commits::default(),
     });
     let mut router = routes::all(&shared.api.settings);
     if !base_path.is_empty() {

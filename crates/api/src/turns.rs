@@ -2,10 +2,13 @@
 //! gets a little further, all hold what they have made so far, and none is answered for long: health
 //! is asked in vain, too.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use audittrail_queue::Depth;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::error::Elapsed;
 
 use crate::problem::{Problem, Slug};
 
@@ -32,7 +35,10 @@ impl Turns {
     }
 
     /// Waits for a turn, which lasts until the answer is dropped; none is needed for a small body.
-    pub(crate) async fn take(&self, body_bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+    pub(crate) async fn take(
+        &self,
+        body_bytes: usize,
+    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
         if body_bytes <= SMALL {
             return Ok(None);
         }
@@ -51,6 +57,40 @@ impl Turns {
     }
 }
 
+/// A commit that takes longer is late. What it waits for may be a disk or a search index that is
+/// slower than others, so that no number of entries says how long it will be.
+const LATE: Duration = Duration::from_secs(5);
+/// With fewer entries before it a commit is not late for long: about one write of the sequencer.
+const FEW: usize = 16_384;
+
+/// How long commits take.
+#[derive(Default)]
+pub(crate) struct Commits {
+    /// Whether the last one that was waited for was late.
+    late: AtomicBool,
+}
+
+impl Commits {
+    /// The outcome, if it comes in a time.
+    pub(crate) async fn watch<T>(
+        &self,
+        mut outcome: Pin<&mut impl Future<Output = T>>,
+        longest: Duration,
+    ) -> Result<T, Elapsed> {
+        let soon = tokio::time::timeout(LATE.min(longest), outcome.as_mut()).await;
+        self.late.store(soon.is_err(), Ordering::Relaxed);
+        match soon {
+            Ok(outcome) => Ok(outcome),
+            Err(_) => tokio::time::timeout(longest.saturating_sub(LATE), outcome).await,
+        }
+    }
+
+    /// Whether what is submitted now would be late.
+    pub(crate) fn are_late(&self, depth: &Depth) -> bool {
+        self.late.load(Ordering::Relaxed) && depth.entries >= FEW
+    }
+}
+
 /// What is said where nothing more can wait.
 pub(crate) fn too_much() -> Problem {
     let detail = "More is waiting than can be taken; nothing of this was stored. Send it again.";
@@ -60,6 +100,31 @@ pub(crate) fn too_much() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn late_commits_let_nothing_more_in_until_few_wait() {
+        let commits = Commits::default();
+        let depth = |entries| Depth {
+            requests: 1,
+            entries,
+            bytes: 0,
+            open: true,
+        };
+        let after = |time| async move { tokio::time::sleep(time).await };
+        let longest = Duration::from_secs(30);
+        let watch = async |time| {
+            let outcome = std::pin::pin!(after(time));
+            commits.watch(outcome, longest).await.is_ok()
+        };
+        assert!(watch(LATE / 2).await);
+        assert!(!commits.are_late(&depth(FEW)));
+        assert!(watch(LATE * 2).await);
+        assert!(commits.are_late(&depth(FEW)) && !commits.are_late(&depth(FEW - 1)));
+        assert!(watch(LATE / 2).await);
+        assert!(!commits.are_late(&depth(FEW)));
+        assert!(!watch(longest * 2).await);
+        assert!(commits.are_late(&depth(FEW)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_is_refused_and_health_knows() {

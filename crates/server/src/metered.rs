@@ -68,7 +68,9 @@ impl<S> MeteredStore<S> {
 
     fn stalled(&self) -> Option<Duration> {
         let since = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map(|since| since.elapsed()).filter(|time| *time > STALLED)
+        since
+            .map(|since| since.elapsed())
+            .filter(|time| *time > STALLED)
     }
 }
 

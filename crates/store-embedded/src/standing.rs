@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use audittrail_store::{CommitErrorKind, StoreError, StoreErrorKind};
+use audittrail_store::{CommitError, CommitErrorKind, StoreError, StoreErrorKind};
 
 use crate::disk::Mode;
 use crate::shared::Shared;
@@ -32,30 +32,34 @@ impl Standing {
     }
 
     /// What became of a batch.
-    pub(crate) fn committed(&self, outcome: Result<(), (CommitErrorKind, String)>) {
+    pub(crate) fn committed(&self, outcome: &Result<(), CommitError>) {
         let mut state = self.state();
         match outcome {
             Ok(()) => state.refused = None,
-            Err((CommitErrorKind::Fatal, why)) => state.broken = Some(why),
-            Err((CommitErrorKind::Refused, why)) => state.refused = Some(why),
-            Err(_) => {}
+            Err(error) => match error.kind() {
+                CommitErrorKind::Fatal => state.broken = Some(told(error)),
+                CommitErrorKind::Refused => state.refused = Some(told(error)),
+                CommitErrorKind::Lost | CommitErrorKind::Unknown => {}
+            },
         }
     }
 
     /// What became of a checkpoint.
-    pub(crate) fn kept(&self, outcome: Result<(), (StoreErrorKind, String)>) {
+    pub(crate) fn kept(&self, outcome: &Result<(), StoreError>) {
         let mut state = self.state();
         match outcome {
             Ok(()) => state.unkept = None,
-            Err((StoreErrorKind::Fatal, why)) => state.broken = Some(why),
-            Err((StoreErrorKind::Unavailable, why)) => state.unkept = Some(why),
-            Err(_) => {}
+            Err(error) => match error.kind() {
+                StoreErrorKind::Fatal => state.broken = Some(told(error)),
+                StoreErrorKind::Unavailable => state.unkept = Some(told(error)),
+                StoreErrorKind::Invalid | StoreErrorKind::Building => {}
+            },
         }
     }
 }
 
 /// An error with all of its causes, as the log has it.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
+fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(one) = cause {
@@ -98,7 +102,7 @@ impl Shared {
                 self.probe().map_err(|error| {
                     StoreError::caused(StoreErrorKind::Unavailable, why.as_str(), error)
                 })?;
-                self.standing.committed(Ok(()));
+                self.standing.committed(&Ok(()));
             }
         } else if let Some(why) = refused {
             return Err(StoreError::new(StoreErrorKind::Unavailable, why));
@@ -112,7 +116,9 @@ impl Shared {
     /// Whether what the next batch needs can be written.
     fn probe(&self) -> io::Result<()> {
         if self.is_behind() {
-            return Err(io::Error::other("what waits in memory has to be written first"));
+            return Err(io::Error::other(
+                "what waits in memory has to be written first",
+            ));
         }
         let path = self.layout.probe();
         let written = self

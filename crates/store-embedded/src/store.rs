@@ -19,8 +19,8 @@ use crate::format::origin_hash;
 use crate::indexed::{self, Log};
 use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};
+use crate::standing::Standing;
 use crate::start::{Identity, StartReport, start};
-use crate::standing::{Standing, told};
 use crate::start_error::StartError;
 use crate::tree::Tree;
 use crate::waiting::Waiting;
@@ -128,19 +128,13 @@ impl Store for EmbeddedStore {
         new: TreeHead,
     ) -> Result<(), CommitError> {
         let outcome = self.shared.commit(expected, &batch, new);
-        let found = outcome.as_ref().map(|()| ());
-        self.shared
-            .standing
-            .committed(found.map_err(|error| (error.kind(), told(error))));
+        self.shared.standing.committed(&outcome);
         outcome
     }
 
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError> {
         let outcome = self.shared.keep_checkpoint(checkpoint);
-        let found = outcome.as_ref().map(|()| ());
-        self.shared
-            .standing
-            .kept(found.map_err(|error| (error.kind(), told(error))));
+        self.shared.standing.kept(&outcome);
         outcome
     }
 

@@ -13,4 +13,5 @@ mod crashes;
 mod edited;
 mod golden;
 mod indexed;
+mod standing;
 mod support;
