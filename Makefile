@@ -15,6 +15,12 @@
 #            kills the server (SIGKILL) under load, so many times on one log
 # make fault-soak COUNT=500
 #            makes system calls of the server fail, one in each run
+# make test-limits
+#            takes room, file handles and the right time from servers, and gives them back
+# make test-bad-requests
+#            sends the requests of docs/bad-requests.md and compares the answers
+# make overload-soak SECONDS_OF_LOAD=60 CONNECTIONS=2000
+#            sends ten times what a server can take
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -49,6 +55,8 @@ BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
 SECONDS ?= 600
+SECONDS_OF_LOAD ?= 60
+CONNECTIONS ?= 2000
 CASES ?= 1000000
 TARGET ?= evidence
 
@@ -60,7 +68,7 @@ zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
-	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
+	bench-export-memory bench-evidence test-limits test-bad-requests overload-soak fuzz fuzz-all fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -76,6 +84,7 @@ test:
 	tools/test-report-page target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
+	tools/overload-soak target/debug/audittrail --seconds 8 --connections 800 --patience 60
 
 lint:
 	$(CARGO) fmt --all --check
@@ -96,6 +105,16 @@ bench-functions:
 
 crash-soak: $(BINARY)
 	tools/crash-soak $(BINARY) --kills $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
+
+test-limits: $(BINARY)
+	tools/test-limits $(BINARY)
+
+test-bad-requests: $(BINARY)
+	tools/test-bad-requests $(BINARY)
+
+overload-soak: $(BINARY)
+	tools/overload-soak $(BINARY) --seconds $(SECONDS_OF_LOAD) --connections $(CONNECTIONS) \
+	    --seed $(SEED) $(if $(DIR),--dir $(DIR))
 
 fault-soak: $(BINARY)
 	tools/fault-soak $(BINARY) --count $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))

@@ -1,6 +1,8 @@
-/* Shifts the clock of a process (CLOCK_REALTIME) by the seconds in the file CLOCK_OFFSET: eight
- * bytes, little-endian, signed; the file is replaced as a whole. Preloaded (LD_PRELOAD). Clocks that
- * measure time that has passed go on. */
+/* Preloaded (LD_PRELOAD) by tools/test-limits.
+ *
+ * Shifts the clock of a process (CLOCK_REALTIME) by the seconds in the file CLOCK_OFFSET: eight
+ * bytes, little-endian, signed; the file is replaced as a whole. Clocks that measure time that has
+ * passed go on. While the file STALL is there fdatasync waits, as on a disk that does not answer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -32,4 +34,16 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     if (outcome == 0 && clock == CLOCK_REALTIME)
         now->tv_sec += offset();
     return outcome;
+}
+
+int fdatasync(int file)
+{
+    static int (*real)(int);
+    const char *stall = getenv("STALL");
+    struct timespec moment = {0, 20000000};
+    if (!real)
+        real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    while (stall && access(stall, F_OK) == 0)
+        nanosleep(&moment, NULL);
+    return real(file);
 }
