@@ -9,6 +9,8 @@
 #            with DATA the log is kept, and measured again as it is the next time
 # make bench-budgets ENTRIES=1000000 EVENTS=real.ndjson
 #            measures the embedded store against its budgets, and fails if one is missed
+# make bench-growth SIZES=100000,1000000,10000000,30000000
+#            measures one log as it grows, as a table and a plot in target/growth.svg
 # make bench-functions
 #            criterion benches of what every entry goes through
 # make crash-soak COUNT=500
@@ -51,6 +53,7 @@ SEED ?= 20261124
 EXAMPLES ?= 100
 COUNT ?= 500
 ENTRIES ?= 1000000
+SIZES ?= 100000,1000000,10000000,30000000
 BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
@@ -66,7 +69,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint bench-search bench-budgets bench-functions crash-soak fault-soak soak \
+.PHONY: run test lint bench-search bench-budgets bench-growth bench-functions crash-soak fault-soak soak \
 	check-data schemathesis test-docs-page test-report-page drive-api install uninstall \
 	bench-export-memory bench-evidence test-limits test-bad-requests overload-soak fuzz fuzz-all fuzz-witness FORCE
 
@@ -99,6 +102,10 @@ bench-search:
 bench-budgets: $(BINARY)
 	$(BINARY) bench --budgets --entries $(ENTRIES) --burst $(BURST) --sustained $(SUSTAINED) \
 	    $(if $(EVENTS),--file $(EVENTS)) $(if $(DIR),--dir $(DIR))
+
+bench-growth: $(BINARY)
+	$(BINARY) bench --growth $(SIZES) --json $(if $(DIR),--dir $(DIR)) > target/growth.json
+	tools/plot-growth target/growth.json > target/growth.svg
 
 bench-functions:
 	cd benches && $(CARGO) bench --locked --target-dir ../target/benches

@@ -4,6 +4,9 @@ mod limits;
 mod reading;
 mod writing;
 
+pub(crate) use reading::{go_through, percentile, write_once};
+pub(crate) use writing::followed;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

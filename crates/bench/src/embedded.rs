@@ -81,6 +81,11 @@ impl Embedded {
     pub(crate) fn data_bytes(&self) -> u64 {
         size_of(&self.home.path().join("data"))
     }
+
+    /// Bytes of all files in a directory of the data directory.
+    pub(crate) fn bytes_below(&self, name: &str) -> u64 {
+        size_of(&self.home.path().join("data").join(name))
+    }
 }
 
 impl Drop for Embedded {

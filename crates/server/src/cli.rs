@@ -271,6 +271,12 @@ pub(crate) struct BenchArguments {
     /// Measure the project's budgets instead, with their limits; ends with 1 if one is missed.
     #[arg(long, conflicts_with_all = ["url", "scenarios", "rate", "duration", "warm_up"])]
     pub(crate) budgets: bool,
+    /// Measure one log at these sizes instead, ascending numbers of entries: what must not depend
+    /// on its size.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',',
+          value_parser = clap::value_parser!(u64).range(1_000..),
+          conflicts_with_all = ["url", "scenarios", "rate", "duration", "warm_up", "budgets"])]
+    pub(crate) growth: Vec<u64>,
     /// Entries in the log that the budgets of reading are measured on; they name 10000000.
     /// [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]

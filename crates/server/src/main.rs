@@ -19,6 +19,11 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 
+/// Gives memory back that is not used any more, a second later (`.cargo/config.toml`): the system's
+/// allocator keeps what a burst, or a merge of the index, took.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How a command ended, other than well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {

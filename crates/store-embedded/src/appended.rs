@@ -110,6 +110,19 @@ impl<const N: usize> Appended<N> {
         Ok(all)
     }
 
+    /// Says which rows are read next.
+    pub(crate) fn will_need(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        let (file, written) = {
+            let state = self.state();
+            (state.file.clone(), state.written)
+        };
+        if let Some(file) = file {
+            let bytes =
+                |range: Range<u64>| range.start * N as u64..range.end.min(written) * N as u64;
+            file.will_need(&ranges.into_iter().map(bytes).collect::<Vec<_>>());
+        }
+    }
+
     /// Writes what is pending. On an error it stays pending.
     pub(crate) fn flush(&self, disk: &dyn Disk) -> io::Result<()> {
         let mut state = self.state_mut();

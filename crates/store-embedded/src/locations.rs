@@ -131,6 +131,14 @@ impl Locations {
             .collect())
     }
 
+    /// Says that the rows of these indices, which ascend, are read next.
+    pub(crate) fn will_need(&self, indices: &[u64]) {
+        let rows = indices
+            .iter()
+            .filter_map(|index| index.checked_sub(self.first_index));
+        self.rows.will_need(rows.map(|row| row..row + 1));
+    }
+
     pub(crate) fn pending(&self) -> usize {
         self.rows.pending()
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use audittrail_entry::Record;
 use audittrail_merkle::{Hash, leaf_hash};
 use audittrail_store::{Damage, Stored};
 use lru::LruCache;
@@ -17,11 +18,16 @@ use crate::locations::{Location, Locations};
 
 /// Closed segments kept open: two file handles each.
 const OPEN_SEGMENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// The most bytes between two records that are read together.
+/// The most bytes that are read together.
 const READ_BYTES: u64 = 1 << 20;
+/// The most bytes between two records that are read together: a batch's header, or a record that
+/// nobody asked for and costs less than another read.
+const GAP_BYTES: u64 = 4 << 10;
 
 /// What was read, by index.
 type Read<T> = Vec<(u64, Result<T, Damage>)>;
+/// An index, and where its record is if that can be told.
+type Row = (u64, Option<Location>);
 type Decode<'d, T> = &'d dyn Fn(u64, &[u8]) -> Result<T, FrameError>;
 
 /// One segment, open.
@@ -68,7 +74,27 @@ impl Segment {
         into: &mut Read<T>,
     ) -> io::Result<()> {
         let locations = self.locations.read(range.clone())?;
-        let mut rows = range.zip(locations).peekable();
+        self.read_rows(range.zip(locations), decode, into);
+        Ok(())
+    }
+
+    /// The places of the records of these indices, which ascend.
+    fn rows(&self, indices: &[u64]) -> io::Result<Vec<Row>> {
+        let mut rows = Vec::with_capacity(indices.len());
+        for run in indices.chunk_by(|one, next| one + 1 == *next) {
+            let range = run[0]..run[0] + run.len() as u64;
+            rows.extend(range.clone().zip(self.locations.read(range)?));
+        }
+        Ok(rows)
+    }
+
+    fn read_rows<T>(
+        &self,
+        rows: impl IntoIterator<Item = Row>,
+        decode: Decode<'_, T>,
+        into: &mut Read<T>,
+    ) {
+        let mut rows = rows.into_iter().peekable();
         let mut buffer = Vec::new();
         while let Some((index, location)) = rows.next() {
             let Some(location) = location.filter(Location::is_known) else {
@@ -81,8 +107,10 @@ impl Segment {
             let mut end = location.offset.saturating_add(u64::from(location.len));
             while let Some((next, Some(row))) = rows.peek().copied() {
                 let row_end = row.offset.saturating_add(u64::from(row.len));
-                let near =
-                    row.is_known() && row.offset >= end && row_end - location.offset <= READ_BYTES;
+                let near = row.is_known()
+                    && row.offset >= end
+                    && row.offset - end <= GAP_BYTES
+                    && row_end - location.offset <= READ_BYTES;
                 if !near {
                     break;
                 }
@@ -92,7 +120,6 @@ impl Segment {
             }
             self.read_together(&together, end, decode, &mut buffer, into);
         }
-        Ok(())
     }
 
     fn read_together<T>(
@@ -219,10 +246,38 @@ impl Segments {
         Ok(read)
     }
 
+    /// Reads the records of these indices, which ascend and are below the head. The disk is asked
+    /// for all of them before the first is read.
+    pub(crate) fn read_each(&self, indices: &[u64]) -> io::Result<Vec<Stored>> {
+        let mut parts = Vec::new();
+        let mut rest = indices;
+        while let Some(first) = rest.first() {
+            let (segment, end) = self.holding(*first)?;
+            let (here, after) = rest.split_at(rest.partition_point(|index| *index < end));
+            parts.push((segment, here));
+            rest = after;
+        }
+        for (segment, here) in &parts {
+            segment.locations.will_need(here);
+        }
+        let mut placed = Vec::with_capacity(parts.len());
+        for (segment, here) in parts {
+            let rows = segment.rows(here)?;
+            let known = rows.iter().filter_map(|(_, location)| location.as_ref());
+            let bytes = known.map(|row| row.offset..row.offset.saturating_add(u64::from(row.len)));
+            segment.log.will_need(&bytes.collect::<Vec<_>>());
+            placed.push((segment, rows));
+        }
+        let mut read = Vec::with_capacity(indices.len());
+        for (segment, rows) in placed {
+            segment.read_rows(rows, &decode_record, &mut read);
+        }
+        Ok(read.into_iter().map(stored).collect())
+    }
+
     /// Reads consecutive records, all below the head.
     pub(crate) fn read(&self, range: Range<u64>, into: &mut Vec<Stored>) -> io::Result<()> {
         let read = self.read_with(range, &decode_record)?;
-        let stored = |(index, record)| Stored { index, record };
         into.extend(read.into_iter().map(stored));
         Ok(())
     }
@@ -257,6 +312,10 @@ impl Segments {
         let rows = segment.locations.read(index..index + 1)?;
         Ok(rows.into_iter().next().flatten())
     }
+}
+
+fn stored((index, record): (u64, Result<Record, Damage>)) -> Stored {
+    Stored { index, record }
 }
 
 fn size_bytes(stored: &Stored) -> usize {

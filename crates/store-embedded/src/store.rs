@@ -164,11 +164,9 @@ impl Store for EmbeddedStore {
             let mut sorted = indices.clone();
             sorted.sort_unstable();
             sorted.dedup();
-            let mut stored = Vec::with_capacity(sorted.len());
-            for run in sorted.chunk_by(|one, next| one + 1 == *next) {
-                let (first, len) = (run[0], run.len() as u64);
-                shared.segments.read(first..first + len, &mut stored)?;
-            }
+            // Who verifies them needs these next.
+            shared.tree.will_need(&sorted);
+            let stored = shared.segments.read_each(&sorted)?;
             if sorted == indices {
                 return Ok(stored);
             }

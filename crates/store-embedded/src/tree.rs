@@ -77,6 +77,16 @@ impl Tree {
         Ok(rows.read(range)?.into_iter().map(Hash).collect())
     }
 
+    /// Says that the tiles above these leaves are read next: the lowest, of which each has some
+    /// of them only.
+    pub(crate) fn will_need(&self, leaves: &[u64]) {
+        let tiles = leaves.chunk_by(|one, next| one / TILE_WIDTH == next / TILE_WIDTH);
+        self.levels[0].will_need(tiles.map(|tile| {
+            let start = tile[0] / TILE_WIDTH * TILE_WIDTH;
+            start..start + TILE_WIDTH
+        }));
+    }
+
     pub(crate) fn push(&self, leaves: impl IntoIterator<Item = Hash>, nodes: &[Node]) {
         self.levels[0].push(leaves.into_iter().map(|hash| hash.0));
         for node in nodes {

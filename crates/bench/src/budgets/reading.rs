@@ -110,7 +110,7 @@ async fn deep_pages(target: &Target, pages: u64) -> Result<Vec<Row>, BenchError>
 }
 
 /// Goes through pages; how many there were, and the milliseconds of each.
-async fn go_through(
+pub(crate) async fn go_through(
     target: &Target,
     path: String,
     pages: u64,
@@ -129,7 +129,7 @@ async fn go_through(
 }
 
 /// The value that so many in a hundred do not exceed.
-fn percentile(values: &[f64], part: f64) -> f64 {
+pub(crate) fn percentile(values: &[f64], part: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let rank = (values.len() as f64 * part).ceil() as usize;
@@ -186,7 +186,7 @@ async fn export(target: &Target) -> Result<Row, BenchError> {
 }
 
 /// Until a started server has taken an entry.
-async fn write_once(server: &Embedded, begin: Instant) -> Result<Duration, BenchError> {
+pub(crate) async fn write_once(server: &Embedded, begin: Instant) -> Result<Duration, BenchError> {
     const PATIENCE: Duration = Duration::from_secs(600);
     loop {
         let body = br#"{"action":"bench.started"}"#.to_vec();

@@ -154,7 +154,7 @@ pub(super) async fn sustained(
 }
 
 /// Waits until the search index has followed the log.
-pub(super) async fn followed(target: &Target) -> Result<(), BenchError> {
+pub(crate) async fn followed(target: &Target) -> Result<(), BenchError> {
     let begin = Instant::now();
     loop {
         let answer = target.once(target.get("/metrics")).await?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audittrail_bench::{
-    BenchError, Budgets, Embedded, Entries, Figures, Kind, Limits, Pace, Plan, Row, Scenario,
-    Settings, Sizes, Target, empty_handler, synced_appends, table,
+    BenchError, Budgets, Embedded, Entries, Figures, Growth, Kind, Limits, Pace, Plan, Row,
+    Scenario, Settings, Sizes, Stage, Target, empty_handler, growth_table, synced_appends, table,
 };
 use serde::Serialize;
 
@@ -38,6 +38,9 @@ struct Results {
     limits: Option<MachineLimits>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     budgets: Vec<Row>,
+    /// One log at several sizes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    growth: Vec<Stage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,10 +73,16 @@ async fn measure(arguments: &BenchArguments) -> Result<(), Failure> {
         scenarios: Vec::new(),
         limits: None,
         budgets: Vec::new(),
+        growth: Vec::new(),
     };
     if arguments.budgets {
         let budgets = budgets(arguments)?;
         results.budgets = budgets
+            .run(&progress)
+            .await
+            .map_err(|error| failed(&error))?;
+    } else if !arguments.growth.is_empty() {
+        results.growth = growth(arguments)?
             .run(&progress)
             .await
             .map_err(|error| failed(&error))?;
@@ -96,6 +105,9 @@ async fn measure(arguments: &BenchArguments) -> Result<(), Failure> {
 fn show(results: &Results) {
     if !results.budgets.is_empty() {
         crate::out!("{}", table(&results.budgets).trim_end());
+    }
+    if !results.growth.is_empty() {
+        crate::out!("{}", growth_table(&results.growth).trim_end());
     }
     for figures in &results.scenarios {
         crate::out!("{figures}");
@@ -163,6 +175,21 @@ fn budgets(arguments: &BenchArguments) -> Result<Budgets, Failure> {
         },
         seed: arguments.seed,
         real: of_file(arguments)?,
+    })
+}
+
+fn growth(arguments: &BenchArguments) -> Result<Growth, Failure> {
+    if !arguments.growth.is_sorted() {
+        let what =
+            "the sizes of --growth have to ascend: the log is filled on from each to the next";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    Ok(Growth {
+        binary: own_binary()?,
+        within: within(arguments),
+        sizes: arguments.growth.clone(),
+        pages: Sizes::full().pages,
+        seed: arguments.seed,
     })
 }
 

@@ -101,6 +101,38 @@ async fn a_running_server_gets_what_the_bench_says_it_sent() {
 }
 
 #[test]
+fn a_log_is_measured_as_it_grows() {
+    let run = command(BINARY)
+        .args(["bench", "--growth", "1000,2500", "--json"])
+        .output()
+        .unwrap();
+    let stages = figures(&run)["growth"].as_array().cloned().unwrap();
+    let sizes: Vec<_> = stages.iter().map(|stage| &stage["entries"]).collect();
+    assert_eq!(sizes, [1_000, 2_500]);
+    for stage in &stages {
+        // What an entry costs on disk is at least what was sent for it and less than ten times it,
+        // and its parts are not more than the whole.
+        let figure = |name: &str| stage[name].as_f64().unwrap();
+        let parts = ["log_bytes", "index_bytes", "tree_bytes", "locations_bytes"];
+        let parts: f64 = parts.into_iter().map(figure).sum();
+        let (json, disk) = (figure("json_bytes"), figure("disk_bytes"));
+        assert!(
+            json < parts && parts <= disk && disk < 10.0 * json,
+            "{stage}"
+        );
+        for times in ["first_page_ms", "last_pages_ms", "get_ms", "proof_ms"] {
+            let (p50, p99) = (&stage[times]["p50"], &stage[times]["p99"]);
+            assert!(
+                p50.as_f64() > Some(0.0) && p50.as_f64() <= p99.as_f64(),
+                "{stage}"
+            );
+        }
+    }
+    // 25 full pages, and one of the entries that tell of the server's starts.
+    assert_eq!(stages[1]["last_page"], 26);
+}
+
+#[test]
 fn what_cannot_be_measured_is_said() {
     for (arguments, said) in [
         (
@@ -118,6 +150,7 @@ fn what_cannot_be_measured_is_said() {
             "cannot be used with",
         ),
         (&["post", "--entries", "5000"], "--budgets"),
+        (&["--growth", "2000,1000"], "have to ascend"),
     ] {
         let run = command(BINARY)
             .arg("bench")

@@ -5,6 +5,7 @@ mod real;
 mod simulated;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -112,6 +113,9 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self, point: SyncPoint) -> io::Result<()>;
     /// Whether the path still names this file: it was not moved, removed or replaced.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
+    /// Says that these bytes, whose ranges ascend, are read next, so that the disk is asked for all of them at once. A
+    /// hint: reads answer the same without it.
+    fn will_need(&self, _ranges: &[Range<u64>]) {}
 }
 
 /// Holds a directory for this process until it is dropped.

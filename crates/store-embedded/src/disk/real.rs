@@ -2,15 +2,22 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{Advice, fadvise};
 
 use super::{DirectoryLock, Disk, DiskFile, Mode, SyncPoint};
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
+
+/// What the system reads at least.
+const PAGE_BYTES: u64 = 4 << 10;
 
 struct RealFile(File);
 
@@ -82,6 +89,17 @@ impl DiskFile for RealFile {
 
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         names(path, &self.0)
+    }
+
+    fn will_need(&self, ranges: &[Range<u64>]) {
+        // One call for neighbours, which are in the same page or read by the same request.
+        for near in ranges.chunk_by(|one, next| next.start.saturating_sub(one.end) < PAGE_BYTES) {
+            let (start, end) = (near[0].start, near[near.len() - 1].end);
+            if let Some(len) = NonZeroU64::new(end.saturating_sub(start)) {
+                // A file system that does not take the hint is read without it.
+                let _ = fadvise(&self.0, start, Some(len), Advice::WillNeed);
+            }
+        }
     }
 }
 
