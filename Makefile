@@ -19,6 +19,12 @@
 #            makes system calls of the server fail, one in each run
 # make damage
 #            flips every bit of every file of a small store, one at a time
+# make test-limits
+#            takes room, file handles and the right time from servers, and gives them back
+# make test-bad-requests
+#            sends the requests of docs/bad-requests.md and compares the answers
+# make overload-soak SECONDS_OF_LOAD=60 CONNECTIONS=2000
+#            sends ten times what a server can take
 # make install PREFIX=/usr/local DESTDIR=
 #            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
 # make schemathesis SEED=1
@@ -56,6 +62,8 @@ BURST ?= 5
 SUSTAINED ?= 60
 DIR ?=
 SECONDS ?= 600
+SECONDS_OF_LOAD ?= 60
+CONNECTIONS ?= 2000
 CASES ?= 1000000
 TARGET ?= evidence
 
@@ -66,8 +74,9 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
-	fault-soak soak check-data schemathesis test-docs-page test-report-page test-clients drive-api install uninstall \
-	bench-export-memory bench-evidence fuzz fuzz-all fuzz-witness FORCE
+	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
+	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence fuzz \
+	fuzz-all fuzz-witness FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -76,12 +85,15 @@ test:
 	tools/test-needs
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --locked
 	.test-tools/venv/bin/python3 tools/drive-api target/debug/audittrail
+	tools/test-bad-requests target/debug/audittrail
+	tools/test-limits target/debug/audittrail
 	tools/test-description target/debug/audittrail --seed $(SEED) --max-examples 25
 	tools/test-docs-page target/debug/audittrail
 	tools/test-report-page target/debug/audittrail
 	.test-tools/venv/bin/python3 tools/test-clients target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
+	tools/overload-soak target/debug/audittrail --seconds 8 --connections 800 --patience 60
 
 lint:
 	$(CARGO) fmt --all --check
@@ -106,6 +118,16 @@ bench-functions:
 
 crash-soak: $(BINARY)
 	tools/crash-soak $(BINARY) --kills $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
+
+test-limits: $(BINARY)
+	tools/test-limits $(BINARY)
+
+test-bad-requests: $(BINARY)
+	tools/test-bad-requests $(BINARY)
+
+overload-soak: $(BINARY)
+	tools/overload-soak $(BINARY) --seconds $(SECONDS_OF_LOAD) --connections $(CONNECTIONS) \
+	    --seed $(SEED) $(if $(DIR),--dir $(DIR))
 
 fault-soak: $(BINARY)
 	tools/fault-soak $(BINARY) --count $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))

@@ -1,5 +1,6 @@
 //! Request bodies: bounded each, and bounded together.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,9 +36,10 @@ pub(crate) enum Form {
 
 /// The form that the headers name.
 pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let given = types.next().and_then(|value| value.to_str().ok());
+    // Two of them may be read in two ways.
+    let given = given.filter(|_| types.next().is_none());
     let mut parts = given.unwrap_or_default().split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let utf8 = parts.all(|parameter| {
@@ -102,13 +104,7 @@ impl Shared {
             let Some(frame) = frame.map_err(|_| stalled(settings.body_stall))? else {
                 break;
             };
-            let frame = frame.map_err(|error| {
-                tracing::debug!(%error, "a body broke off");
-                Problem::new(
-                    Slug::IncompleteBody,
-                    "The body broke off; nothing was stored.",
-                )
-            })?;
+            let frame = frame.map_err(|error| broken(&error))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -171,9 +167,26 @@ fn too_large(most: usize) -> Problem {
     )
 }
 
+/// A body that broke off, or whose chunks are none (RFC 9112, section 7.1).
+fn broken(error: &axum::Error) -> Problem {
+    tracing::debug!(%error, "a body broke off");
+    let mut causes = std::iter::successors(std::error::Error::source(error), |one| one.source());
+    let malformed = causes.any(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(ErrorKind::InvalidInput | ErrorKind::InvalidData))
+    });
+    if malformed {
+        let detail = "The body's chunks are not those of Transfer-Encoding: chunked; nothing of it \
+            was stored. Each begins with its size in hexadecimal digits, and ends with CRLF.";
+        return Problem::new(Slug::MalformedRequest, detail);
+    }
+    let detail = "The body broke off; nothing was stored. Send all of it.";
+    Problem::new(Slug::IncompleteBody, detail)
+}
+
 fn stalled(stall: Duration) -> Problem {
     let detail = format!(
-        "Nothing of the body came for {} seconds, so the rest was not waited for; send it again.",
+        "Nothing of the body came for {} s, so the rest was not waited for; send all of it again.",
         stall.as_secs_f32()
     );
     Problem::new(Slug::IncompleteBody, detail)

@@ -21,6 +21,7 @@ use crate::openapi::schemas;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, Slug};
 use crate::receipt::{Receipt, of_batch};
+use crate::turns::too_much;
 use crate::{Ack, Shared, State};
 
 pub(crate) const LONGEST_KEY: usize = 255;
@@ -112,7 +113,12 @@ pub(crate) async fn create(
     let (parts, body) = request.into_parts();
     let options = Options::of(&parts.uri, &parts.headers, shared.api.settings.default_ack)?;
     let form = form(&parts.headers)?;
+    // Before the body: to read it in vain would take from those that can be answered.
+    if shared.intake_is_full() {
+        return Err(too_much());
+    }
     let body = shared.read_body(&parts.headers, body).await?;
+    let turn = shared.turns.take(body.bytes.len()).await?;
     let received_at = shared.api.clock.now();
     let entries = shared.read_entries(form, &body.bytes, received_at)?;
     let single = form == Form::Json && matches!(entries.as_slice(), [(Place::Whole, _)]);
@@ -134,7 +140,7 @@ pub(crate) async fn create(
         received_at,
     };
     let (good, mut rejected) = shared.prepare(&batch, entries).await;
-    drop(body);
+    drop((body, turn));
     let skip = options.skip && !single;
     if good.is_empty() || !(skip || rejected.is_empty()) {
         return Err(refusal(&rejected, skip));

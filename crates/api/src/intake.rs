@@ -1,6 +1,7 @@
 //! From a body to submissions, and from submissions to what became of them.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
 use audittrail_auth::{Denied, Principal};
 use audittrail_entry::{
@@ -14,9 +15,12 @@ use serde_json::{Map, Value, json};
 use crate::Shared;
 use crate::body::Form;
 use crate::problem::{ErrorItem, Problem, Slug};
+use crate::turns::too_much;
 
 /// Actions that begin so are the log's own.
 pub(crate) const RESERVED: &str = "audittrail.";
+/// With less than this part of the memory for bodies left, no other body is begun.
+const ROOM: usize = 8;
 /// After so many entries other requests get their turn.
 const TURN: usize = 128;
 
@@ -325,7 +329,8 @@ impl Shared {
     /// positions; nothing of the request is stored then.
     pub(crate) async fn commit(&self, request: &Request) -> Result<Committed, Problem> {
         let waiter = self.submit(request.clone()).await?;
-        let outcome = tokio::time::timeout(self.api.settings.request_time, waiter.outcome()).await;
+        let (outcome, time) = (pin!(waiter.outcome()), self.api.settings.request_time);
+        let outcome = self.commits.watch(outcome, time).await;
         match outcome {
             Ok(Outcome::Committed(placed)) => Ok(Committed::At(placed)),
             Ok(Outcome::Conflict(positions)) => Ok(Committed::Conflict(positions)),
@@ -340,19 +345,26 @@ impl Shared {
         }
     }
 
+    /// Whether a write would be refused because too much is waiting.
+    pub(crate) fn intake_is_full(&self) -> bool {
+        let bodies = self.bodies.available_permits() * ROOM < self.api.settings.bodies_bytes >> 10;
+        let depth = self.api.queue.depth();
+        bodies || self.turns.are_late() || self.commits.are_late(&depth) || !depth.open
+    }
+
     /// Hands a request over.
     pub(crate) async fn submit(&self, request: Request) -> Result<Waiter, Problem> {
-        self.api.queue.submit(request).await.map_err(|error| match error {
-            SubmitError::Full => Problem::new(
-                Slug::IntakeFull,
-                "More entries are waiting than can be kept; nothing of this was stored. Send it \
-                 again.",
-            ),
-            SubmitError::Closed | SubmitError::Unavailable(_) => Problem::new(
-                Slug::Unavailable,
-                format!("Nothing of this was stored: {error}. Send it again."),
-            ),
-        })
+        self.api
+            .queue
+            .submit(request)
+            .await
+            .map_err(|error| match error {
+                SubmitError::Full => too_much(),
+                SubmitError::Closed | SubmitError::Unavailable(_) => Problem::new(
+                    Slug::Unavailable,
+                    format!("Nothing of this was stored: {error}. Send it again."),
+                ),
+            })
     }
 
     /// Commits what can be committed: with `skip`, entries whose ids are taken are left out.

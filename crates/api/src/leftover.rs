@@ -21,6 +21,10 @@ use http_body::{Frame, SizeHint};
 const MOST: u64 = 64 << 20;
 /// The time for it.
 const TIME: Duration = Duration::from_secs(2);
+/// The time for so little, from clients that share a server which has too much to do: who is told
+/// to send it again has to hear that.
+const TIME_FOR_LITTLE: Duration = Duration::from_secs(10);
+const LITTLE: u64 = 1 << 20;
 
 /// A request's body, which stays within reach while a handler reads it.
 struct Shared {
@@ -82,8 +86,10 @@ pub(crate) async fn discard(request: Request, next: Next) -> Response {
     let silent = waits && !rest.with(|shared| shared.begun);
     let ended = rest.with(|shared| shared.ended || shared.body.is_end_stream());
     let thrown_away = !ended && !silent && {
+        let little = rest.size_hint().upper().is_some_and(|rest| rest <= LITTLE);
+        let time = if little { TIME_FOR_LITTLE } else { TIME };
         let reading = throw_away(rest);
-        tokio::time::timeout(TIME, reading).await.unwrap_or(false)
+        tokio::time::timeout(time, reading).await.unwrap_or(false)
     };
     if !(ended || thrown_away) {
         let close = HeaderValue::from_static("close");

@@ -41,6 +41,7 @@ mod stats;
 mod stream;
 mod tile;
 mod tiles_caller;
+mod turns;
 
 use std::sync::{Arc, OnceLock};
 
@@ -64,6 +65,8 @@ struct Shared {
     api: Api,
     /// Kibibytes of request bodies that may still be held in memory.
     bodies: Arc<Semaphore>,
+    turns: turns::Turns,
+    commits: turns::Commits,
     streams: stream::Streams,
     /// Statistics that may be made at once.
     stats_places: Semaphore,
@@ -89,6 +92,8 @@ pub fn router(api: Api) -> Router {
         api,
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),
+        turns: turns::Turns::new(),
+        commits: turns::Commits::default(),
     });
     let mut router = routes::all(&shared.api.settings);
     if !base_path.is_empty() {

@@ -145,6 +145,9 @@ impl<'a> Parser<'a> {
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
             Some(b'n') => self.word("null", Value::Null),
+            Some(_) if self.at == 0 && self.text.starts_with('\u{feff}') => {
+                Err(self.error("a byte order mark stands before the JSON; leave it out"))
+            }
             Some(_) => Err(self.error("this is not JSON")),
             None => Err(self.error("the JSON ends too early")),
         }

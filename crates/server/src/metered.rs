@@ -1,13 +1,14 @@
 //! A store that counts: everything else about it is the store's own.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError,
+    StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
@@ -45,8 +46,33 @@ pub(crate) fn describe() {
     );
 }
 
+/// A write that takes longer is a disk that does not answer.
+const STALLED: Duration = Duration::from_secs(5);
+
 /// Wraps a store.
-pub(crate) struct MeteredStore<S>(pub(crate) Arc<S>);
+pub(crate) struct MeteredStore<S> {
+    store: Arc<S>,
+    /// Since when a write has been under way; there is one at a time.
+    writing: Mutex<Option<Instant>>,
+}
+
+impl<S> MeteredStore<S> {
+    pub(crate) fn new(store: Arc<S>) -> Self {
+        let writing = Mutex::new(None);
+        Self { store, writing }
+    }
+
+    fn set_writing(&self, since: Option<Instant>) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        let since = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        since
+            .map(|since| since.elapsed())
+            .filter(|time| *time > STALLED)
+    }
+}
 
 #[expect(clippy::disallowed_methods, reason = "durations are measured here")]
 fn now() -> Instant {
@@ -61,7 +87,7 @@ fn count(number: u64) -> f64 {
 #[async_trait]
 impl<S: Store> Store for MeteredStore<S> {
     async fn lead(&self) -> Result<Edge, StoreError> {
-        let edge = self.0.lead().await?;
+        let edge = self.store.lead().await?;
         metrics::gauge!("audittrail_log_entries").set(count(edge.size()));
         Ok(edge)
     }
@@ -74,7 +100,9 @@ impl<S: Store> Store for MeteredStore<S> {
     ) -> Result<(), CommitError> {
         let entries = batch.entries.len() as u64;
         let start = now();
-        let outcome = self.0.commit(expected, batch, new).await;
+        self.set_writing(Some(start));
+        let outcome = self.store.commit(expected, batch, new).await;
+        self.set_writing(None);
         metrics::histogram!("audittrail_commit_duration_seconds").record(start.elapsed());
         match &outcome {
             Ok(()) => {
@@ -91,50 +119,60 @@ impl<S: Store> Store for MeteredStore<S> {
     }
 
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError> {
-        self.0.keep_checkpoint(checkpoint).await?;
+        self.set_writing(Some(now()));
+        let outcome = self.store.keep_checkpoint(checkpoint).await;
+        self.set_writing(None);
+        outcome?;
         metrics::gauge!("audittrail_checkpoint_entries").set(count(checkpoint.head.size));
         Ok(())
     }
 
     async fn head(&self) -> Result<TreeHead, StoreError> {
-        self.0.head().await
+        self.store.head().await
     }
 
     async fn checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError> {
-        self.0.checkpoint().await
+        self.store.checkpoint().await
     }
 
     async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
-        self.0.find(ids).await
+        self.store.find(ids).await
     }
 
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
-        self.0.records(indices).await
+        self.store.records(indices).await
     }
 
     async fn scan(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Stored>, StoreError> {
-        self.0.scan(range, max_bytes).await
+        self.store.scan(range, max_bytes).await
     }
 
     async fn search(&self, query: &Query) -> Result<Page, StoreError> {
         let start = now();
-        let page = self.0.search(query).await;
+        let page = self.store.search(query).await;
         metrics::histogram!("audittrail_search_duration_seconds").record(start.elapsed());
         page
     }
 
     async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
         let start = now();
-        let stats = self.0.stats(query).await;
+        let stats = self.store.stats(query).await;
         metrics::histogram!("audittrail_stats_duration_seconds").record(start.elapsed());
         stats
     }
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        self.0.hashes(level, range).await
+        self.store.hashes(level, range).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.0.ready().await
+        if let Some(time) = self.stalled() {
+            let why = format!(
+                "a write has been under way for {} seconds: the disk does not answer",
+                time.as_secs()
+            );
+            return Err(StoreError::new(StoreErrorKind::Unavailable, why));
+        }
+        self.store.ready().await
     }
 }

@@ -165,9 +165,14 @@ impl<const N: usize> Appended<N> {
         }
     }
 
-    /// Whether the file's name is not durable yet; asked once after each flush.
-    pub(crate) fn take_unnamed(&self) -> bool {
-        std::mem::take(&mut self.state_mut().unnamed)
+    /// Whether the file's name is not durable yet.
+    pub(crate) fn is_unnamed(&self) -> bool {
+        self.state().unnamed
+    }
+
+    /// Its directory was synced.
+    pub(crate) fn set_named(&self) {
+        self.state_mut().unnamed = false;
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State<N>> {

@@ -35,8 +35,8 @@ impl DataDirectory {
             .lock(&layout.lock())
             .map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock => StartError::Refused(format!(
-                    "another process is using {shown}: stop it first, or choose another directory \
-                 with --data"
+                    "{error} is using {shown}: stop it first, or choose another directory with \
+                     --data"
                 )),
                 _ => unusable(path, "cannot be locked by its file LOCK", error),
             })?;

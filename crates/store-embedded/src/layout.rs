@@ -72,6 +72,11 @@ impl Layout {
         self.log().join("pack.seg.tmp")
     }
 
+    /// What is written and removed to see whether there is room.
+    pub(crate) fn probe(&self) -> PathBuf {
+        self.root.join("probe.tmp")
+    }
+
     /// What was cut off a segment at start.
     pub(crate) fn cut(&self, time: &str) -> PathBuf {
         self.log().join(format!("cut-{time}"))

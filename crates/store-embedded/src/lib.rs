@@ -20,6 +20,7 @@ mod packing;
 mod rebuild;
 mod segments;
 mod shared;
+mod standing;
 mod start;
 mod start_error;
 mod store;

@@ -158,6 +158,11 @@ impl Locations {
     /// Whether the directory has to be synced too.
     pub(crate) fn sync(&self) -> io::Result<bool> {
         self.rows.sync(SyncPoint::Locations)?;
-        Ok(self.rows.take_unnamed())
+        Ok(self.rows.is_unnamed())
+    }
+
+    /// The directory was synced.
+    pub(crate) fn set_named(&self) {
+        self.rows.set_named();
     }
 }

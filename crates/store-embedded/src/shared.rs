@@ -10,6 +10,7 @@ use crate::data_directory::DataDirectory;
 use crate::disk::Disk;
 use crate::layout::Layout;
 use crate::segments::{Segment, Segments};
+use crate::standing::Standing;
 use crate::tree::Tree;
 
 /// How the store is kept.
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) head: RwLock<TreeHead>,
     pub(crate) checkpoint: RwLock<Option<KeptCheckpoint>>,
     pub(crate) writer: Mutex<Writer>,
+    pub(crate) standing: Standing,
     /// Held as long as the store is.
     pub(crate) directory: DataDirectory,
 }

@@ -225,6 +225,12 @@ fn check_headers(
                 segment.name
             )))
         };
+        let of_another_version = |why: &str| {
+            Err(StartError::Refused(format!(
+                "{} cannot be used: {why}. Nothing was changed",
+                segment.name
+            )))
+        };
         match segment.header() {
             Ok(header) if header.origin != origin => {
                 return refused(&"it belongs to another log");
@@ -235,7 +241,8 @@ fn check_headers(
                     header.before.size
                 ));
             }
-            Err(why) if segment.first_index >= kept.size || !why.damaged => {
+            Err(why) if !why.damaged => return of_another_version(&why.message),
+            Err(why) if segment.first_index >= kept.size => {
                 return refused(&why.message);
             }
             Err(why) => tracing::error!(segment = segment.name, why = why.message, "damage"),

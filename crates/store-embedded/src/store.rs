@@ -19,6 +19,7 @@ use crate::format::origin_hash;
 use crate::indexed::{self, Log};
 use crate::offload::{Offload, offload};
 use crate::shared::{Options, Shared, Writer};
+use crate::standing::Standing;
 use crate::start::{Identity, StartReport, start};
 use crate::start_error::StartError;
 use crate::tree::Tree;
@@ -77,6 +78,7 @@ impl EmbeddedStore {
             head: RwLock::new(head),
             checkpoint: RwLock::new(started.checkpoint),
             writer: Mutex::new(writer),
+            standing: Standing::default(),
             directory,
         };
         Ok((
@@ -125,11 +127,15 @@ impl Store for EmbeddedStore {
         batch: Batch<'_>,
         new: TreeHead,
     ) -> Result<(), CommitError> {
-        self.shared.commit(expected, &batch, new)
+        let outcome = self.shared.commit(expected, &batch, new);
+        self.shared.standing.committed(&outcome);
+        outcome
     }
 
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError> {
-        self.shared.keep_checkpoint(checkpoint)
+        let outcome = self.shared.keep_checkpoint(checkpoint);
+        self.shared.standing.kept(&outcome);
+        outcome
     }
 
     async fn head(&self) -> Result<TreeHead, StoreError> {
@@ -223,11 +229,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        let writer = self.shared.writer();
-        let state = match &writer.broken {
-            Some(why) => Err(why.clone()),
-            None => self.shared.in_place(&writer),
-        };
-        state.map_err(|why| StoreError::new(StoreErrorKind::Fatal, why))
+        let what = "the data directory cannot be looked at";
+        self.read(what, |shared| Ok(shared.ready())).await?
     }
 }

@@ -105,14 +105,19 @@ pub(crate) fn replay(
     Ok(replayed)
 }
 
-/// A segment that a crash left before it got its name: it holds a header at the most.
+/// What a crash left of a new segment before it got its name, a header at the most, and of one that
+/// was being packed.
 fn remove_unnamed(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
-    match disk.remove(&layout.new_segment()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StartError::io(
-            "what a crash left of a new segment cannot be removed",
-        )(error)),
-        _ => Ok(()),
+    for path in [layout.new_segment(), layout.packing()] {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let what = format!("what a crash left in {} cannot be removed", path.display());
+                return Err(StartError::io(what)(error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 struct Tail<'t> {

@@ -114,10 +114,11 @@ impl Tree {
         let mut unnamed = false;
         for rows in &self.levels {
             rows.sync(SyncPoint::Tree)?;
-            unnamed |= rows.take_unnamed();
+            unnamed |= rows.is_unnamed();
         }
         if unnamed {
             disk.sync_directory(&layout.tree(), SyncPoint::TreeDirectory)?;
+            self.levels.iter().for_each(Appended::set_named);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use audittrail_store::{
     Batch, CommitError, CommitErrorKind, KeptCheckpoint, StoreError, StoreErrorKind,
 };
 
-use crate::disk::{Mode, ReplaceError, SyncPoint, replace_file};
+use crate::disk::{Mode, ReplaceError, SyncPoint, replace_file, was_not_begun};
 use crate::format::{BATCH_HEADER_LEN, SEGMENT_HEADER_LEN, SegmentHeader, encode_batch};
 use crate::locations::{Location, Locations};
 use crate::segments::Segment;
@@ -183,9 +183,19 @@ impl Shared {
         self.disk
             .rename(&temporary, &path)
             .map_err(|error| writer.fatal(WHAT, error))?;
-        self.disk
-            .sync_directory(&self.layout.log(), SyncPoint::SegmentDirectory)
-            .map_err(|error| writer.fatal(WHAT, error))?;
+        let synced = self
+            .disk
+            .sync_directory(&self.layout.log(), SyncPoint::SegmentDirectory);
+        if let Err(error) = synced {
+            // A later batch may be small enough for the segment before, so that the name has to go
+            // again; a crash before that leaves an empty segment at the end, or none.
+            let taken_back = was_not_begun(&error) && self.disk.rename(&path, &temporary).is_ok();
+            return Err(if taken_back {
+                refused(WHAT, error)
+            } else {
+                writer.fatal(WHAT, error)
+            });
+        }
         let segment = Arc::new(Segment {
             first_index: head.size,
             path,
@@ -234,6 +244,11 @@ impl Shared {
         }
     }
 
+    /// Whether so much is only in memory that nothing more is taken.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.pending() > PENDING_MAX || self.index.is_full()
+    }
+
     pub(crate) fn pending(&self) -> usize {
         let locations = self.segments.recent();
         self.tree.pending()
@@ -261,6 +276,9 @@ impl Shared {
             let directory = self.layout.locations();
             self.disk
                 .sync_directory(&directory, SyncPoint::LocationsDirectory)?;
+            for segment in self.segments.recent() {
+                segment.locations.set_named();
+            }
         }
         Ok(())
     }
@@ -295,8 +313,14 @@ impl Shared {
             let what = "the files derived from the log could not be written";
             StoreError::caused(StoreErrorKind::Unavailable, what, error)
         })?;
-        self.sync_derived()
-            .map_err(|error| writer.checkpoint_lost(error))?;
+        self.sync_derived().map_err(|error| {
+            if was_not_begun(&error) {
+                let what = "the files derived from the log could not be synced";
+                StoreError::caused(StoreErrorKind::Unavailable, what, error)
+            } else {
+                writer.checkpoint_lost(error)
+            }
+        })?;
         // A crash within leaves this checkpoint or the last one, each whole.
         let (content, name) = (SyncPoint::CheckpointFile, SyncPoint::CheckpointDirectory);
         let path = self.layout.checkpoint();

@@ -89,7 +89,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     log_keys::check_newest(&store, &keys.entries, &settings).await?;
     let embedded = Arc::new(store);
     let _follower = Follower::start(Arc::clone(&embedded));
-    let (store, grown) = Announcing::new(Arc::new(MeteredStore(Arc::clone(&embedded))));
+    let (store, grown) = Announcing::new(Arc::new(MeteredStore::new(Arc::clone(&embedded))));
     let store: Arc<dyn Store> = Arc::new(store);
     let (stop, stopping) = watch::channel(false);
     let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));

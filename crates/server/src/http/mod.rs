@@ -87,6 +87,7 @@ pub(crate) async fn serve(
     let most = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(most as usize));
     let builder = builder(&bounds);
+    let mut refused = 0_u64;
     loop {
         // Without a place nothing is accepted: the kernel keeps who waits.
         let accepted = tokio::select! {
@@ -100,12 +101,22 @@ pub(crate) async fn serve(
             (Ok((stream, peer)), Ok(place)) => (stream, peer, place),
             (Err(error), _) => {
                 // Out of handles, mostly: they come back as connections end.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if refused == 0 {
+                    tracing::warn!(
+                        %error,
+                        "connections cannot be accepted and wait; trying again"
+                    );
+                }
+                refused += 1;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
             (_, Err(_)) => break,
         };
+        if refused > 0 {
+            tracing::info!(attempts = refused, "connections are accepted again");
+            refused = 0;
+        }
         let connection = Connection {
             peer,
             router: router.clone(),

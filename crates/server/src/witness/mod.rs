@@ -139,8 +139,16 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/{origin_hash}/checkpoint", get(latest))
         .route("/health/live", get(async || "live\n"))
         .route("/health/ready", get(async || "ready\n"))
+        .fallback(async || told(StatusCode::NOT_FOUND, &NOTHING))
+        .method_not_allowed_fallback(async || {
+            let text = "this path does not take that method; the Allow header says which it takes";
+            told(StatusCode::METHOD_NOT_ALLOWED, &text)
+        })
         .with_state(state)
 }
+
+const NOTHING: &str = "there is nothing at this path: a witness answers POST /add-checkpoint, and GET \
+    /<SHA-256 of a log's origin>/checkpoint, /health/live and /health/ready";
 
 /// A short text, which programs do not read.
 fn told(status: StatusCode, text: &dyn std::fmt::Display) -> Response {

@@ -136,7 +136,7 @@ async fn a_body_has_to_go_on() {
     let (_home, server) = with_short("BODY");
     let answer = wait(upload(&server));
     assert!(
-        answer.starts_with("HTTP/1.1 400") && answer.contains("1 seconds"),
+        answer.starts_with("HTTP/1.1 400") && answer.contains("for 1 s,"),
         "{answer}"
     );
     assert!(answer.contains("incomplete-body"), "{answer}");

@@ -207,6 +207,13 @@ pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// Whether a sync failed for want of a file handle, before anything was synced: nothing is lost, and
+/// it may be tried again. No sync itself ends so.
+pub(crate) fn was_not_begun(error: &io::Error) -> bool {
+    // ENFILE and EMFILE.
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// How a replacement failed.
 #[derive(Debug)]
 pub enum ReplaceError {
@@ -246,6 +253,11 @@ pub fn replace_file(
     file.sync_data(content).map_err(ReplaceError::Sync)?;
     disk.rename(&temporary, path).map_err(ReplaceError::Write)?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    disk.sync_directory(directory, name)
-        .map_err(ReplaceError::Sync)
+    disk.sync_directory(directory, name).map_err(|error| {
+        if was_not_begun(&error) {
+            ReplaceError::Write(error)
+        } else {
+            ReplaceError::Sync(error)
+        }
+    })
 }

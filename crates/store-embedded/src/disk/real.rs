@@ -32,6 +32,14 @@ impl DirectoryLock for RealLock {
     }
 }
 
+/// Who says in LOCK that it has the directory.
+fn holder(lock: &File) -> Option<u32> {
+    let mut bytes = [0; 16];
+    let read = lock.read_at(&mut bytes, 0).ok()?;
+    let text = std::str::from_utf8(bytes.get(..read)?).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
+}
+
 /// Whether the path names this open file.
 fn names(path: &Path, file: &File) -> io::Result<bool> {
     let there = match fs::metadata(path) {
@@ -152,17 +160,30 @@ impl Disk for RealDisk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
         refuse_other_than_file(path)?;
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock {
-                file,
-                path: path.to_owned(),
-            })),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(()) => {
+                // For who finds it locked. It says nothing that has to be true.
+                let id = format!("{}\n", std::process::id());
+                let told = file.write_all_at(id.as_bytes(), 0);
+                let told = told.and_then(|()| file.set_len(id.len() as u64));
+                if let Err(error) = told {
+                    tracing::debug!(%error, "the process's id is not in LOCK");
+                }
+                Ok(Box::new(RealLock {
+                    file,
+                    path: path.to_owned(),
+                }))
+            }
+            Err(TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                holder(&file).map_or("another process".to_owned(), |id| format!("process {id}")),
+            )),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }

@@ -17,4 +17,5 @@ mod edited;
 mod golden;
 mod indexed;
 mod packing;
+mod standing;
 mod support;
