@@ -1,7 +1,7 @@
 # make run   builds and starts the server
 # make test  installs what the tests need and passes them all
 # make lint  rustfmt, clippy and rustdoc, warnings denied
-# make soak  many more simulated crashes: SEEDS=20000
+# make soak  many more simulated crashes of the store, and of the whole engine: SEEDS=20000
 # make check-data FILES="a.ndjson b.ndjson"
 #            imports files into a new log and compares every filter with what they say
 # make bench-search EVENTS="cat events.ndjson" DATA=/var/tmp/bench-search
@@ -128,6 +128,7 @@ fault-soak: $(BINARY)
 
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
+	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-simulation --test it -- --nocapture what_was_promised
 
 check-data:
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server

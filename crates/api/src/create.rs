@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::address::root;
 use crate::body::{Form, form};
 use crate::caller::Caller;
-use crate::intake::{Batch, Place, Rejected, listed, refusal};
+use crate::intake::{Batch, Place, Rejected, listed, outcome_unknown, refusal};
 use crate::openapi::parameters::{RequestId, Sending};
 use crate::openapi::schemas;
 use crate::parameters::Parameters;
@@ -157,7 +157,11 @@ pub(crate) async fn create(
         }
         problem
     })?;
-    let receipts = shared.receipts(&request, &placed).await?;
+    // They are stored, so no refusal can be the answer any more: sent again, they get receipts.
+    let receipts = shared.receipts(&request, &placed).await.map_err(|error| {
+        tracing::warn!(%error, "the receipts of stored entries could not be read");
+        outcome_unknown(&request)
+    })?;
     if single {
         shared.answer_one(&options, &receipts).await
     } else {

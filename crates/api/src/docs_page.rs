@@ -145,7 +145,7 @@ pub(crate) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if uri.path().ends_with('/') {
-        return shared.page.answer(PAGE, &headers);
+        return shared.page.get_or_init(Page::new).answer(PAGE, &headers);
     }
     // Relative, so that it holds whatever stands before it; the page's links need the slash.
     let to = [(header::LOCATION, "docs/")];
@@ -174,5 +174,5 @@ pub(crate) async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let name = path.map(|Path(name)| name).unwrap_or_default();
-    shared.page.answer(&name, &headers)
+    shared.page.get_or_init(Page::new).answer(&name, &headers)
 }

@@ -430,7 +430,8 @@ pub(crate) enum Committed {
     Conflict(Vec<usize>),
 }
 
-fn outcome_unknown(request: &Request) -> Problem {
+/// With the ids, under which sending again is harmless.
+pub(crate) fn outcome_unknown(request: &Request) -> Problem {
     let ids: Vec<String> = request
         .entries
         .iter()

@@ -42,7 +42,7 @@ mod tile;
 mod tiles_caller;
 mod turns;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
@@ -71,9 +71,9 @@ struct Shared {
     stats_places: Semaphore,
     /// None without a limit.
     rates: Option<rate::Rates>,
-    /// The interface as OpenAPI.
-    document: openapi::Fixed,
-    page: docs_page::Page,
+    /// The interface as OpenAPI, and the page that shows it: made when they are asked for first.
+    document: OnceLock<openapi::Fixed>,
+    page: OnceLock<docs_page::Page>,
 }
 
 type State = Arc<Shared>;
@@ -86,8 +86,8 @@ pub fn router(api: Api) -> Router {
     let shared = Arc::new(Shared {
         streams: stream::Streams::new(api.settings.streams),
         stats_places: Semaphore::new(stats::AT_ONCE),
-        document: openapi::written(&api.settings),
-        page: docs_page::Page::new(),
+        document: OnceLock::new(),
+        page: OnceLock::new(),
         api,
         rates: rate.map(rate::Rates::new),
         bodies: Arc::new(Semaphore::new(kibibytes)),

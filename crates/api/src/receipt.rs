@@ -85,7 +85,11 @@ impl Shared {
             .filter(|placed| placed.retried)
             .map(|placed| placed.index)
             .collect();
-        let mut stored = self.api.store.records(&retried).await?.into_iter();
+        let stored = match retried.as_slice() {
+            [] => Vec::new(),
+            retried => self.api.store.records(retried).await?,
+        };
+        let mut stored = stored.into_iter();
         let receipts = request.entries.iter().zip(placed).map(|(entry, placed)| {
             let earlier = if placed.retried { stored.next() } else { None };
             let record = earlier.and_then(|stored| stored.record.ok());

@@ -32,6 +32,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The index's files are read whole and compared with their checksums once in so many looks.
 const CHECK_EVERY: u32 = 86_400;
 
+/// What [`EmbeddedStore::look`] remembers from one look to the next.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Following {
+    /// Since something was written last.
+    looks: u32,
+    until_check: u32,
+}
+
 /// The log as the index sees it.
 pub(crate) struct Log<'s> {
     segments: &'s Segments,
@@ -214,34 +222,41 @@ impl EmbeddedStore {
     /// Lets the search index follow the log until `stop`. Blocks the calling thread; after a
     /// failure it goes on with the next look.
     pub fn follow(&self, stop: &AtomicBool) {
-        let index = &self.shared.index;
-        let (mut looks, mut until_check) = (0, 0);
+        let mut following = Following::default();
         while !stop.load(Ordering::Acquire) {
-            let due = index.wait(LOOK);
-            looks += 1;
-            let (waiting, _) = index.waiting();
-            let patient = !due && waiting < WORTHWHILE && looks < PATIENCE;
-            if index.is_whole() && patient {
-                continue;
-            }
-            looks = 0;
-            let outcome = self.write_all(stop);
-            match outcome {
-                Err(error) => tracing::warn!(%error, "the search index could not be written"),
-                Ok(()) if until_check == 0 && index.is_whole() => {
-                    until_check = CHECK_EVERY / PATIENCE;
-                    if let Err(error) = index.check_files() {
-                        tracing::warn!(%error, "the search index could not be checked");
-                    }
-                }
-                Ok(()) => until_check = until_check.saturating_sub(1),
-            }
+            self.look(&mut following, LOOK, stop);
         }
         // What is written now need not be read from the log at the next start.
         for _ in 0..STEPS_AT_END {
+            let index = &self.shared.index;
             if !index.is_whole() || self.shared.step().is_ok_and(|step| !step.more) {
                 break;
             }
+        }
+    }
+
+    /// One look of [`EmbeddedStore::follow`], for who has no thread to give to it: waits until
+    /// there is something to write, but no longer than a time, and writes if it is worth it.
+    pub fn look(&self, following: &mut Following, longest: Duration, stop: &AtomicBool) {
+        let index = &self.shared.index;
+        let due = index.wait(longest);
+        following.looks += 1;
+        let (waiting, _) = index.waiting();
+        let patient = !due && waiting < WORTHWHILE && following.looks < PATIENCE;
+        if index.is_whole() && patient {
+            return;
+        }
+        following.looks = 0;
+        let until_check = &mut following.until_check;
+        match self.write_all(stop) {
+            Err(error) => tracing::warn!(%error, "the search index could not be written"),
+            Ok(()) if *until_check == 0 && index.is_whole() => {
+                *until_check = CHECK_EVERY / PATIENCE;
+                if let Err(error) = index.check_files() {
+                    tracing::warn!(%error, "the search index could not be checked");
+                }
+            }
+            Ok(()) => *until_check = until_check.saturating_sub(1),
         }
     }
 

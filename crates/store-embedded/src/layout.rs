@@ -62,6 +62,11 @@ impl Layout {
         self.root.join("probe.tmp")
     }
 
+    /// A segment that is being packed.
+    pub(crate) fn packing(&self) -> PathBuf {
+        self.log().join("pack.seg.tmp")
+    }
+
     /// What was cut off a segment at start.
     pub(crate) fn cut(&self, time: &str) -> PathBuf {
         self.log().join(format!("cut-{time}"))

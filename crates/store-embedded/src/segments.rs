@@ -15,6 +15,7 @@ use crate::disk::{Disk, DiskFile, Mode};
 use crate::format::{FrameError, RecordFrame, decode_record};
 use crate::layout::Layout;
 use crate::locations::{Location, Locations};
+use crate::packed::open_segment;
 
 /// Closed segments kept open: two file handles each.
 const OPEN_SEGMENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -50,7 +51,7 @@ impl Segment {
         let path = layout.segment(first_index);
         Ok(Self {
             first_index,
-            log: disk.open(&path, mode)?,
+            log: open_segment(disk, &path, mode)?,
             locations: Locations::open(disk, layout, first_index, end, mode)?,
             path,
         })
@@ -191,6 +192,8 @@ impl Segments {
         if first_indices.last() != Some(&segment.first_index) {
             first_indices.push(segment.first_index);
         }
+        // Who read it before, as a start does that makes the tree anew, has not seen what it gets now.
+        self.forget(segment.first_index);
         write(&self.recent).push(segment);
     }
 
@@ -204,6 +207,32 @@ impl Segments {
         let active = recent.pop();
         recent.clear();
         recent.extend(active);
+    }
+
+    /// The first segment at or after index `from` that is closed and ends at or below `below`,
+    /// nothing of it only in memory.
+    pub(crate) fn next_closed(&self, from: u64, below: u64) -> io::Result<Option<Arc<Segment>>> {
+        let first = {
+            let first_indices = read(&self.first_indices);
+            let at = first_indices.partition_point(|first| *first < from);
+            let next = first_indices.get(at + 1).filter(|end| **end <= below);
+            next.and(first_indices.get(at)).copied()
+        };
+        let in_memory = |first| {
+            read(&self.recent)
+                .iter()
+                .any(|one| one.first_index == first)
+        };
+        match first.filter(|first| !in_memory(*first)) {
+            Some(first) => Ok(Some(self.holding(first)?.0)),
+            None => Ok(None),
+        }
+    }
+
+    /// Its files changed: who reads it next opens them anew.
+    pub(crate) fn forget(&self, first_index: u64) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.pop(&first_index);
     }
 
     /// The segment that holds `index`, and the index after its last record, which for the

@@ -13,6 +13,7 @@ use crate::disk::{Disk, Mode, SyncPoint, read_file};
 use crate::format::{SEGMENT_HEADER_LEN, origin_hash};
 use crate::layout::{Layout, parse_segment_name};
 use crate::locations::Locations;
+use crate::packed::open_segment;
 use crate::rebuild::{check_locations, rebuild_tree};
 use crate::segments::{Segment, Segments};
 use crate::start_error::StartError;
@@ -186,11 +187,12 @@ pub(crate) fn list_segments(
             continue;
         };
         let what = || format!("log/{name} cannot be opened");
-        let file = disk
-            .open(&layout.segment(first_index), Mode::Read)
-            .map_err(|source| StartError::Io {
-                what: what(),
-                source,
+        let file =
+            open_segment(disk, &layout.segment(first_index), Mode::Read).map_err(|source| {
+                StartError::Io {
+                    what: what(),
+                    source,
+                }
             })?;
         let len = file.len().map_err(|source| StartError::Io {
             what: what(),

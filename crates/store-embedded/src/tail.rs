@@ -83,8 +83,13 @@ pub(crate) fn replay(
             refuse_if_damage(&files[position..], &bad)?;
             replayed.cut = Some(cut_off(&**disk, layout, file, &segment, &bad, now)?);
         }
-        rewrite(file, &segment, start, end)?;
         segments.push(Arc::clone(&segment));
+        if segment.log.is_fixed() {
+            // It was synced whole before it took the place of one that had been closed.
+            (replayed.active, replayed.end) = (None, 0);
+            continue;
+        }
+        rewrite(file, &segment, start, end)?;
         (replayed.active, replayed.end) = (Some(segment), end);
     }
     // A life before this one may have made files whose names its syncs did not reach.

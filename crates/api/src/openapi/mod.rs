@@ -282,5 +282,8 @@ pub(crate) fn written(settings: &ApiSettings) -> Fixed {
     )
 )]
 pub(crate) async fn openapi(FromState(shared): FromState<State>, headers: HeaderMap) -> Response {
-    shared.document.answer("application/json", &headers)
+    let document = shared
+        .document
+        .get_or_init(|| written(&shared.api.settings));
+    document.answer("application/json", &headers)
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
-    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError, Stored,
+    Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError,
+    StoreErrorKind, Stored,
 };
 use uuid::Uuid;
 
@@ -17,6 +18,8 @@ pub(crate) struct Reads {
     hashes: AtomicUsize,
     scans: AtomicUsize,
     records: AtomicUsize,
+    /// After so many more reads of records one fails; 0 for none.
+    records_until_failure: AtomicUsize,
 }
 
 impl Reads {
@@ -24,6 +27,21 @@ impl Reads {
     pub(crate) fn take(&self) -> (usize, usize, usize) {
         let take = |count: &AtomicUsize| count.swap(0, Ordering::SeqCst);
         (take(&self.hashes), take(&self.scans), take(&self.records))
+    }
+}
+
+impl Reads {
+    /// Of the next reads of records this one fails, counted from 1.
+    pub(crate) fn fail_records(&self, number: usize) {
+        self.records_until_failure.store(number, Ordering::SeqCst);
+    }
+
+    fn records_fail(&self) -> bool {
+        let left = &self.records_until_failure;
+        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
+        before == Ok(1)
     }
 }
 
@@ -65,6 +83,12 @@ impl Store for Counted {
 
     async fn records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {
         self.reads.records.fetch_add(1, Ordering::SeqCst);
+        if self.reads.records_fail() {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "it was made to fail",
+            ));
+        }
         self.store.records(indices).await
     }
 

@@ -54,6 +54,8 @@ sync_points! {
         SegmentDirectory,
         /// A batch, before it is acknowledged.
         Batch,
+        /// A segment's packed form, before it takes its place.
+        PackedSegment,
         /// Tree hashes below a checkpoint, before that is kept.
         Tree,
         /// The names of the tree's files, likewise.
@@ -116,6 +118,10 @@ pub trait DiskFile: Send + Sync {
     /// Says that these bytes, whose ranges ascend, are read next, so that the disk is asked for all of them at once. A
     /// hint: reads answer the same without it.
     fn will_need(&self, _ranges: &[Range<u64>]) {}
+    /// Whether it can only be read, and was synced whole before it got its name.
+    fn is_fixed(&self) -> bool {
+        false
+    }
 }
 
 /// Holds a directory for this process until it is dropped.

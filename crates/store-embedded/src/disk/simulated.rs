@@ -86,6 +86,8 @@ struct World {
     faults: Vec<(Operation, u32, FaultMode)>,
     /// The number of the operation in which the process ends.
     ends_in: Option<u64>,
+    /// So many bytes files can grow by in all; none for no limit.
+    room: Option<u64>,
     /// Counts starts of the process: a handle of an earlier one is dead.
     life: u64,
     operations: u64,
@@ -108,6 +110,7 @@ impl SimulatedDisk {
             left_out: BTreeSet::new(),
             faults: Vec::new(),
             ends_in: None,
+            room: None,
             life: 0,
             operations: 0,
         })))
@@ -130,11 +133,28 @@ impl SimulatedDisk {
         world.ends_in = Some(world.operations + operations + 1);
     }
 
-    /// Forgets the faults that have not come yet.
+    /// Whether the process has ended in an operation, as [`SimulatedDisk::end_after`] has it.
+    pub fn has_ended(&self) -> bool {
+        let world = self.world();
+        world.ends_in.is_some_and(|last| world.operations >= last)
+    }
+
+    /// From now on there is room for so many more bytes: a write beyond it is done in part.
+    pub fn fill_up(&self, room: u64) {
+        self.world().room = Some(room);
+    }
+
+    /// There is room again.
+    pub fn make_room(&self) {
+        self.world().room = None;
+    }
+
+    /// Forgets the faults that have not come yet, and makes room.
     pub fn heal(&self) {
         let mut world = self.world();
         world.faults.clear();
         world.ends_in = None;
+        world.room = None;
     }
 
     /// The process ends; the page cache stays.
@@ -302,6 +322,18 @@ impl World {
         due
     }
 
+    /// How many of so many bytes there is room for.
+    fn take_room(&mut self, file: usize, offset: u64, len: usize) -> usize {
+        let Some(room) = &mut self.room else {
+            return len;
+        };
+        let within = (self.files[file].seen.len() as u64).saturating_sub(offset);
+        let growth = (len as u64).saturating_sub(within);
+        let taken = growth.min(*room);
+        *room -= taken;
+        len - (growth - taken) as usize
+    }
+
     /// Runs a change that is either done or not.
     fn attempt(
         &mut self,
@@ -365,18 +397,23 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut world = self.world()?;
+        let (mut world, asked) = (self.world()?, bytes.len());
         let fault = world.begin(Operation::Write);
+        let fitting = world.take_room(self.file, offset, asked);
         let done = match fault {
-            None | Some(FaultMode::Done) => bytes.len(),
+            None | Some(FaultMode::Done) => fitting,
             Some(FaultMode::NotDone) => 0,
-            Some(FaultMode::Partly) => world.rng.random_range(0..=bytes.len()),
+            Some(FaultMode::Partly) => world.rng.random_range(0..=fitting),
         };
         if done > 0 {
             let bytes = bytes[..done].to_vec();
             world.files[self.file].change(Change::Write { offset, bytes });
         }
-        fault.map_or(Ok(()), |_| Err(injected()))
+        match fault {
+            Some(_) => Err(injected()),
+            None if fitting < asked => Err(io::ErrorKind::StorageFull.into()),
+            None => Ok(()),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

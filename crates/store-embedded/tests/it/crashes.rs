@@ -53,11 +53,14 @@ struct Counts {
     refusals: u32,
     fatal: u32,
     cuts: u32,
+    packed: u32,
 }
 
 struct Life {
     disk: SimulatedDisk,
     rng: StdRng,
+    /// When a segment is packed.
+    packing: StdRng,
     known: Known,
     counts: Counts,
 }
@@ -75,6 +78,7 @@ fn live(seed: u64, left_out: Option<SyncPoint>) -> Result<Counts, Violation> {
     let mut life = Life {
         disk,
         rng,
+        packing: StdRng::seed_from_u64(seed ^ 0xacc),
         known: Known::default(),
         counts: Counts::default(),
     };
@@ -228,6 +232,11 @@ impl Life {
                 0..12 => self.inject(3),
                 12..20 => self.disk.end_after(self.rng.random_range(0..9)),
                 _ => {}
+            }
+            if self.packing.random_bool(0.08) {
+                // Where it fails, the segment stands as it was.
+                let packed = store.pack_next(0, &mut || true);
+                self.counts.packed += u32::from(matches!(packed, Ok(Some(one)) if one.kept));
             }
             if self.rng.random_bool(0.25) {
                 if sequencer.publish().await.is_err() {
@@ -448,11 +457,13 @@ fn nothing_acknowledged_is_lost_whatever_the_disk_forgets() {
         total.refusals += counts.refusals;
         total.fatal += counts.fatal;
         total.cuts += counts.cuts;
+        total.packed += counts.packed;
     }
     println!("{total:?}");
     // The seeds have to reach what they are there for.
     assert!(total.commits > 10_000 && total.refusals > 100, "{total:?}");
     assert!(total.fatal > 100 && total.cuts > 50, "{total:?}");
+    assert!(total.packed > 100, "{total:?}");
 }
 
 #[test]

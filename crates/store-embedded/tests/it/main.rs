@@ -13,5 +13,6 @@ mod crashes;
 mod edited;
 mod golden;
 mod indexed;
+mod packing;
 mod standing;
 mod support;
