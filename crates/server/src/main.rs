@@ -8,6 +8,7 @@ mod http;
 mod jwks;
 mod log_keys;
 mod metered;
+mod packing;
 mod settings;
 mod telemetry;
 mod witness;

@@ -75,6 +75,10 @@ pub(crate) struct RawSettings {
         env = "AUDITTRAIL_SCRUB_PAUSE"
     )]
     scrub_pause: Option<String>,
+    /// How fast files of the log that are full are compressed, in MiB a second; 0 leaves them as
+    /// they are. [default: 32]
+    #[arg(long, global = true, value_name = "N", env = "AUDITTRAIL_PACK_RATE")]
+    pack_rate: Option<u64>,
     /// The address of the API's root as clients see it, for `next` links and `Location`.
     #[arg(long, global = true, value_name = "URL", env = "AUDITTRAIL_PUBLIC_URL")]
     public_url: Option<String>,
@@ -240,6 +244,8 @@ pub(crate) struct Settings {
     pub(crate) witnesses: Option<PathBuf>,
     pub(crate) watermark: Option<PathBuf>,
     pub(crate) scrub: Pace,
+    /// How many bytes of closed segments are packed in a second at the most; with 0 none.
+    pub(crate) pack_bytes_per_second: u64,
     pub(crate) public_url: Option<String>,
     pub(crate) edge: Edge,
     pub(crate) jwks: Option<Source>,
@@ -280,7 +286,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
         fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles witnesses watermark
-            max_streams public_url scrub_rate scrub_pause
+            max_streams public_url scrub_rate scrub_pause pack_rate
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
@@ -330,6 +336,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         witnesses: raw.witnesses,
         watermark: raw.watermark,
         scrub: pace(raw.scrub_rate, raw.scrub_pause.as_deref())?,
+        pack_bytes_per_second: pack_rate(raw.pack_rate)?,
         max_streams: raw.max_streams.unwrap_or(1_024),
         public_url: raw.public_url.map(|url| public_url(&url)).transpose()?,
         edge,
@@ -425,6 +432,17 @@ fn pace(mib_per_second: Option<u64>, pause: Option<&str>) -> Result<Pace, Failur
         bytes_per_second: rate << 20,
         pause: time("scrub-pause", pause, default.pause)?,
     })
+}
+
+/// In bytes a second.
+fn pack_rate(mib_per_second: Option<u64>) -> Result<u64, Failure> {
+    match mib_per_second.unwrap_or(32) {
+        rate @ 0..=100_000 => Ok(rate << 20),
+        rate => Err(usage(format!(
+            "pack-rate is {rate}; use a number of MiB a second up to 100000, or 0 to leave the log as \
+             it is"
+        ))),
+    }
 }
 
 fn public_url(text: &str) -> Result<String, Failure> {

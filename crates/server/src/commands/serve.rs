@@ -28,6 +28,7 @@ use crate::http::{self, Bounds};
 use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
 use crate::log_keys::{self, LogKeys};
 use crate::metered::MeteredStore;
+use crate::packing::{self, Packer};
 use crate::settings::{MetricsListen, Settings};
 use crate::telemetry;
 use crate::witnesses::{self, Outside, Watched, watermark};
@@ -41,6 +42,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logs(&settings)?;
     let prometheus = telemetry::start_metrics()?;
     scrub::describe();
+    packing::describe();
     following::describe();
     if settings.witnesses.is_some() {
         witnesses::describe();
@@ -89,6 +91,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     log_keys::check_newest(&store, &keys.entries, &settings).await?;
     let embedded = Arc::new(store);
     let _follower = Follower::start(Arc::clone(&embedded));
+    let _packer = Packer::start(Arc::clone(&embedded), settings.pack_bytes_per_second);
     let (store, grown) = Announcing::new(Arc::new(MeteredStore::new(Arc::clone(&embedded))));
     let store: Arc<dyn Store> = Arc::new(store);
     let (stop, stopping) = watch::channel(false);
