@@ -26,8 +26,8 @@ def filled(server):
         lines = (json.dumps({"action": "a", "resource": f"r/{number}", "details": {"text": "x" * ENTRY_BYTES}})
                  for number in range(start, start + BATCH))
         body = gzip.compress("\n".join(lines).encode(), 1)
-        server.call("POST", "/logs/create/?receipts=none", body,
-                    {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}).ok(201)
+        server.post(body, kind="application/x-ndjson", headers={"Content-Encoding": "gzip"},
+                    receipts="none").ok(201)
 
 
 def packed(world):

@@ -49,6 +49,7 @@ pub(crate) struct Batch {
 /// Something that a client read, of the log at one size of a range.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    /// The second is `u64::MAX` where nobody knows.
     pub(crate) sizes: (u64, u64),
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) token: usize,

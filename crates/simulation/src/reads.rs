@@ -124,7 +124,8 @@ pub(crate) async fn list(world: &Rc<World>) -> Result<(), String> {
         };
         let body = json(&answer)?;
         if page == 0 {
-            after = world.size().unwrap_or(before);
+            // A process that is gone since may have committed more meanwhile.
+            after = world.size().unwrap_or(u64::MAX);
             count = body.get("count").and_then(Value::as_u64);
         }
         if number(&body, "failed_entries")? != 0 {

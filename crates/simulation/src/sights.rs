@@ -11,10 +11,14 @@ use crate::proofs;
 
 /// Whether it was true of the log at one of the sizes that it may be of.
 pub(crate) fn check(seen: &Seen, log: &Log<'_>) -> Result<(), String> {
-    let (from, to) = seen.sizes;
-    if to > log.leaves.len() as u64 {
+    let (from, mut to) = seen.sizes;
+    if to == u64::MAX {
+        to = log.leaves.len() as u64;
+    }
+    if from.max(to) > log.leaves.len() as u64 {
         return Err(format!(
-            "a client saw {to} entries, of {}",
+            "a client saw {} entries, of {}",
+            from.max(to),
             log.leaves.len()
         ));
     }

@@ -53,7 +53,7 @@ const SYNTAX: &[Row] = &[
     (b"\x0c{}", "", "not JSON"),
     (b"\xc2\xa0{}", "", "not JSON"),
     (b"\xe2\x80\xa8{}", "", "not JSON"),
-    (b"\xef\xbb\xbf{}", "", "not JSON"),
+    (b"\xef\xbb\xbf{}", "", "byte order mark"),
 ];
 
 const ENCODING: &[Row] = &[

@@ -149,7 +149,12 @@ fn what_it_does_not_start_with() {
         (&["--data", "w"], &home.to_owned(), 2, "is not a file"),
         (&["--data", "w", "--name", "a b"], &good, 2, "key name"),
         (&["--data", "audittrail-data"], &good, 2, "holds a log"),
-        (&["--data", "witness-data"], &good, 3, "another process"),
+        (
+            &["--data", "witness-data"],
+            &good,
+            3,
+            "is using witness-data",
+        ),
     ] {
         let (ended, said) = ends(home, arguments, policy);
         assert!(
