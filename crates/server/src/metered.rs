@@ -165,6 +165,14 @@ impl<S: Store> Store for MeteredStore<S> {
         self.store.hashes(level, range).await
     }
 
+    async fn hash_runs(
+        &self,
+        level: u8,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Vec<Hash>>, StoreError> {
+        self.store.hash_runs(level, ranges).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         if let Some(time) = self.stalled() {
             let why = format!(

@@ -111,6 +111,12 @@ fn index_error(what: &'static str, error: IndexError) -> StoreError {
     }
 }
 
+fn not_there(size: u64, level: u8, range: &Range<u64>) -> StoreError {
+    invalid(format!(
+        "a tree of {size} leaves does not have all of {range:?} at level {level}"
+    ))
+}
+
 fn invalid(message: String) -> StoreError {
     StoreError::new(StoreErrorKind::Invalid, message)
 }
@@ -218,12 +224,27 @@ impl Store for EmbeddedStore {
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         let size = self.shared.head().size;
         if !Tree::has(size, level, &range) {
-            return Err(invalid(format!(
-                "a tree of {size} leaves does not have all of {range:?} at level {level}"
-            )));
+            return Err(not_there(size, level, &range));
         }
         self.read("the tree cannot be read", move |shared| {
             shared.tree.hashes(level, range)
+        })
+        .await
+    }
+
+    async fn hash_runs(
+        &self,
+        level: u8,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Vec<Hash>>, StoreError> {
+        let size = self.shared.head().size;
+        if let Some(range) = ranges.iter().find(|range| !Tree::has(size, level, range)) {
+            return Err(not_there(size, level, range));
+        }
+        let ranges = ranges.to_vec();
+        self.read("the tree cannot be read", move |shared| {
+            let runs = ranges.into_iter();
+            runs.map(|range| shared.tree.hashes(level, range)).collect()
         })
         .await
     }

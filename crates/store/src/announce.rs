@@ -91,6 +91,14 @@ impl Store for Announcing {
         self.store.hashes(level, range).await
     }
 
+    async fn hash_runs(
+        &self,
+        level: u8,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Vec<Hash>>, StoreError> {
+        self.store.hash_runs(level, ranges).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.store.ready().await
     }

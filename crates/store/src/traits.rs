@@ -148,6 +148,20 @@ pub trait Store: Send + Sync + 'static {
     /// other position or level is `Invalid`.
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError>;
 
+    /// [`Store::hashes`] of several ranges of a level: where a store reads them together, that
+    /// costs less than one after the other.
+    async fn hash_runs(
+        &self,
+        level: u8,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Vec<Hash>>, StoreError> {
+        let mut runs = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            runs.push(self.hashes(level, range.clone()).await?);
+        }
+        Ok(runs)
+    }
+
     /// Whether a write could be taken now; if not, why.
     async fn ready(&self) -> Result<(), StoreError>;
 }

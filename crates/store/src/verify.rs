@@ -24,6 +24,8 @@ const CACHED_EDGES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const FAILED_KEPT: usize = 1_000_000;
 
 type Tile = Arc<[Hash]>;
+/// Tiles of leaf hashes as they are kept, nothing of them proven.
+type ReadTiles = HashMap<u64, Vec<Hash>>;
 type PartialTiles = HashMap<TileId, Vec<Hash>>;
 
 /// What reading an entry found.
@@ -87,6 +89,7 @@ impl Reader {
         }
         let head = self.store.head().await?;
         let mut checked = Vec::with_capacity(stored.len());
+        let mut read = self.read_tiles(&head, &stored).await?;
         let mut last: Option<(u64, Result<Tile, String>)> = None;
         for Stored { index, record } in stored {
             let tile_index = index / TILE_WIDTH;
@@ -94,7 +97,8 @@ impl Reader {
                 .as_ref()
                 .is_none_or(|(loaded, _)| *loaded != tile_index)
             {
-                last = Some((tile_index, self.tile(&head, 0, tile_index).await?));
+                let tile = self.tile_of(&head, 0, tile_index, &mut read).await?;
+                last = Some((tile_index, tile));
             }
             let tile = last.as_ref().map(|(_, tile)| tile);
             let (record, verdict) = match record {
@@ -157,6 +161,31 @@ impl Reader {
         }
     }
 
+    /// The lowest tiles that entries of a page are in and that are not proven yet, read together.
+    async fn read_tiles(
+        &self,
+        head: &TreeHead,
+        stored: &[Stored],
+    ) -> Result<ReadTiles, StoreError> {
+        let mut wanted: Vec<u64> = stored.iter().map(|one| one.index / TILE_WIDTH).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        {
+            let proven = lock(&self.tiles);
+            let full = full_tiles(head.size, 0);
+            wanted.retain(|at| *at < full && !proven.contains(&(0, *at)));
+        }
+        if wanted.len() < 2 {
+            return Ok(ReadTiles::new());
+        }
+        let ranges: Vec<_> = wanted
+            .iter()
+            .map(|at| at * TILE_WIDTH..(at + 1) * TILE_WIDTH)
+            .collect();
+        let runs = self.store.hash_runs(0, &ranges).await?;
+        Ok(wanted.into_iter().zip(runs).collect())
+    }
+
     /// The hashes of a tile at a tile level, proven to be below the root of a head that the
     /// store has committed; or why they cannot be. At the right edge there are those that the
     /// head's tree has, or more.
@@ -169,6 +198,18 @@ impl Reader {
         level: u8,
         index: u64,
     ) -> Result<Result<Arc<[Hash]>, String>, StoreError> {
+        self.tile_of(head, level, index, &mut ReadTiles::new())
+            .await
+    }
+
+    /// [`Reader::tile`], where some of the lowest were read already.
+    async fn tile_of(
+        &self,
+        head: &TreeHead,
+        level: u8,
+        index: u64,
+        read: &mut ReadTiles,
+    ) -> Result<Result<Tile, String>, StoreError> {
         // Up to the first tile that is trusted, then down again.
         let mut unproven = Vec::new();
         let (mut level, mut at) = (level, index);
@@ -189,7 +230,8 @@ impl Reader {
             let Some(root) = trusted.get((at % TILE_WIDTH) as usize).copied() else {
                 return Ok(Err("the tree ends before the entry".to_owned()));
             };
-            let Some(tile) = self.full_tile(level, at, root).await? else {
+            let kept = if level == 0 { read.remove(&at) } else { None };
+            let Some(tile) = self.full_tile(level, at, root, kept).await? else {
                 return Ok(Err(format!(
                     "tile {at} of level {level} does not give the root of the tree, nor do the \
                      entries below it: one of them was changed"
@@ -202,9 +244,18 @@ impl Reader {
     }
 
     /// The hashes of a full tile with that root: those kept, else recomputed from below.
-    async fn full_tile(&self, level: u8, at: u64, root: Hash) -> Result<Option<Tile>, StoreError> {
+    async fn full_tile(
+        &self,
+        level: u8,
+        at: u64,
+        root: Hash,
+        kept: Option<Vec<Hash>>,
+    ) -> Result<Option<Tile>, StoreError> {
         let range = at * TILE_WIDTH..(at + 1) * TILE_WIDTH;
-        let kept = self.store.hashes(8 * level, range.clone()).await?;
+        let kept = match kept {
+            Some(kept) => kept,
+            None => self.store.hashes(8 * level, range.clone()).await?,
+        };
         if tile_root(&kept) == Some(root) {
             return Ok(Some(kept.into()));
         }

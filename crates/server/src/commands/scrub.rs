@@ -6,8 +6,8 @@ use std::time::Duration;
 use audittrail_store::{Reader, Store, Stored, Verdict};
 use tokio::time::Instant;
 
-/// About so much is read at once.
-const CHUNK_BYTES: usize = 1 << 20;
+/// About so much is read and checked at once: less than a millisecond, which a request may wait for.
+const CHUNK_BYTES: usize = 128 << 10;
 /// After what could not be read.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -105,6 +105,13 @@ pub async fn hashes_out_of_bounds(store: Arc<dyn Store>) {
         let expected = &log.levels[usize::from(level / 8)][start as usize..end as usize];
         assert_eq!(store.hashes(level, start..end).await.unwrap(), expected);
     }
+    let runs = [300..301, 0..256, 5..5];
+    let expected = runs
+        .clone()
+        .map(|run| &log.levels[0][run.start as usize..run.end as usize]);
+    assert_eq!(store.hash_runs(0, &runs).await.unwrap(), expected);
+    let (one, beyond) = (0..1, size..size + 1);
+    assert_invalid(store.hash_runs(0, &[one, beyond]).await, "one of two runs");
     let beyond = [
         (0, 0, size + 1),
         (0, size, size + 1),
