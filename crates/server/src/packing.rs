@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use audittrail_store_embedded::EmbeddedStore;
+use audittrail_store_embedded::{EmbeddedStore, PackedSegment};
 
 /// Between two looks for a segment that was closed, and after a failure.
 const LOOK: Duration = Duration::from_secs(5);
@@ -92,29 +92,42 @@ fn run(store: &EmbeddedStore, bytes_per_second: u64, stop: &Stop) {
             due += part;
             stop.wait(due.saturating_duration_since(Instant::now()))
         };
-        let pause = match store.pack_next(from, &mut go_on) {
-            Ok(Some(packed)) => {
-                from = packed.first_index + 1;
-                if packed.kept {
-                    metrics::counter!("audittrail_packed_segments_total").increment(1);
-                    metrics::counter!("audittrail_packed_saved_bytes_total")
-                        .increment(packed.bytes - packed.packed_bytes);
-                    tracing::debug!(
-                        first_index = packed.first_index,
-                        bytes = packed.bytes,
-                        packed_bytes = packed.packed_bytes,
-                        "a segment was packed"
-                    );
-                }
+        let packing = store.pack_next(from, &mut go_on);
+        let pause = match packing.outcome {
+            Some(Ok(packed)) => {
+                count(&packed);
                 Duration::ZERO
             }
-            Ok(None) => LOOK,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(error) => {
-                tracing::warn!(%error, "a segment could not be packed and stays as it is; trying again");
+            None => LOOK,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return,
+            // Tried again: there may be room by then.
+            Some(Err(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::debug!(%error, "a segment is not packed yet");
+                stop.wait(AFTER_FAILURE);
+                continue;
+            }
+            Some(Err(error)) => {
+                let why = "a segment could not be packed and stays as it is until the next start";
+                tracing::warn!(%error, "{why}");
                 AFTER_FAILURE
             }
         };
+        from = packing.next;
         stop.wait(pause);
     }
+}
+
+fn count(packed: &PackedSegment) {
+    if !packed.kept {
+        return;
+    }
+    let saved = packed.bytes - packed.packed_bytes;
+    metrics::counter!("audittrail_packed_segments_total").increment(1);
+    metrics::counter!("audittrail_packed_saved_bytes_total").increment(saved);
+    tracing::debug!(
+        first_index = packed.first_index,
+        bytes = packed.bytes,
+        packed_bytes = packed.packed_bytes,
+        "a segment was packed"
+    );
 }

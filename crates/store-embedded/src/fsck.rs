@@ -222,6 +222,9 @@ impl<'i> Checker<'i> {
         if self.is_far_off(file.first_index, &file.name, 0) {
             return Ok(());
         }
+        if let Some(what) = file.file.flaw()? {
+            self.found(&file.name, None, None, what.to_owned());
+        }
         self.header(file);
         let end = self.checkpoint_size().max(file.first_index);
         let (disk, first_index) = (&**self.disk, file.first_index);

@@ -38,7 +38,7 @@ pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
 pub use indexed::Following;
 pub use offload::{Inline, Offload};
-pub use packing::PackedSegment;
+pub use packing::{PackedSegment, Packing};
 pub use shared::Options;
 pub use start::{Identity, StartReport};
 pub use start_error::StartError;

@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::disk::{Disk, DiskFile, Mode, SyncPoint};
 
@@ -40,7 +40,11 @@ const MAGIC: [u8; 8] = *b"ATPAK\r\n\0";
 const VERSION: u32 = 1;
 /// The bounds of what a header may claim: memory is taken by it before anything else is checked.
 const BLOCK_MAX: u32 = 1 << 20;
-const BLOCKS_MAX: u64 = 1 << 24;
+const BLOCKS_MAX: u64 = 1 << 20;
+const LEN_MAX: u64 = u32::MAX as u64;
+/// What was written is synced after so many bytes of the segment: all of it at once would hold up
+/// the commits beside it.
+const SYNC_BYTES: u64 = 8 << 20;
 
 thread_local! {
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
@@ -59,7 +63,7 @@ pub(crate) fn open_segment(
     })
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Header {
     block_bytes: u32,
     len: u64,
@@ -108,17 +112,23 @@ impl Header {
             block_bytes: u32_at(&bytes, 12),
             len: u64::from_le_bytes(len),
         };
-        let sound = (1..=BLOCK_MAX).contains(&header.block_bytes) && header.blocks() <= BLOCKS_MAX;
+        let sound = (1..=BLOCK_MAX).contains(&header.block_bytes)
+            && header.len <= LEN_MAX
+            && header.blocks() <= BLOCKS_MAX;
         Ok(sound.then_some(header))
     }
 }
+
+/// Where each block ends in the file, and its checksum.
+type Table = Vec<(u32, u32)>;
 
 /// A packed segment, read as the segment that it was.
 struct Packed {
     file: Arc<dyn DiskFile>,
     header: Header,
-    /// Where each block ends in the file, and its checksum.
-    blocks: Vec<(u64, u32)>,
+    /// Read when it is needed first: who opens all segments of a log reads few of them. Empty where
+    /// neither copy holds, so that no block does.
+    table: OnceLock<Table>,
     /// The block that was unpacked last: reading goes on where it stopped.
     last: Mutex<Option<(usize, Arc<[u8]>)>>,
 }
@@ -126,34 +136,42 @@ struct Packed {
 impl Packed {
     /// `None` if the file is not packed.
     fn of(file: &Arc<dyn DiskFile>) -> io::Result<Option<Self>> {
-        let len = file.len()?;
-        let headers = [Some(0), len.checked_sub(HEADER_LEN)];
-        let mut found = None;
-        for offset in headers.into_iter().flatten() {
-            found = found.or(Header::read(&**file, offset)?);
+        let [first, last] = headers(&**file)?;
+        Ok(first.or(last).map(|header| Self {
+            file: Arc::clone(file),
+            header,
+            table: OnceLock::new(),
+            last: Mutex::default(),
+        }))
+    }
+
+    fn table(&self) -> io::Result<&Table> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
         }
-        let Some(header) = found else {
-            return Ok(None);
-        };
-        for copy in [2, 1] {
-            let from_end = HEADER_LEN + copy * header.table_len();
-            let table = len
+        let [first, second] = self.tables()?;
+        let found = first.or(second).unwrap_or_else(|| {
+            tracing::error!("neither table of a packed segment holds: nothing of it can be read");
+            Table::new()
+        });
+        Ok(self.table.get_or_init(|| found))
+    }
+
+    /// The two copies of the table; `None` for one that does not hold.
+    fn tables(&self) -> io::Result<[Option<Table>; 2]> {
+        let len = self.file.len()?;
+        let copy = |number: u64| {
+            let from_end = HEADER_LEN + number * self.header.table_len();
+            let start = len
                 .checked_sub(from_end)
                 .filter(|start| *start >= HEADER_LEN);
-            let Some(start) = table else { continue };
-            if let Some(blocks) = read_table(&**file, header, start)? {
-                return Ok(Some(Self {
-                    file: Arc::clone(file),
-                    header,
-                    blocks,
-                    last: Mutex::default(),
-                }));
+            let blocks_end = len.checked_sub(HEADER_LEN + 2 * self.header.table_len());
+            match start.zip(blocks_end) {
+                Some((start, end)) => read_table(&*self.file, self.header, start, end),
+                None => Ok(None),
             }
-        }
-        Err(invalid(
-            "it is packed, and neither of its two tables of blocks is whole: it was cut or changed. \
-             Put it back from a copy",
-        ))
+        };
+        Ok([copy(2)?, copy(1)?])
     }
 
     /// The bytes of a block as they were before they were packed.
@@ -163,15 +181,19 @@ impl Packed {
             return Ok(Arc::clone(bytes));
         }
         drop(last);
-        let place = self.place(at);
-        let mut stored = vec![0; (place.end - place.start) as usize];
-        let sound = match self.file.read_at(&mut stored, place.start) {
-            Ok(()) => crc32c::crc32c(&stored) == self.blocks[at].1,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
-            Err(error) => return Err(error),
-        };
         let len = self.block_len(at);
-        let bytes = sound.then(|| unpacked(stored, len)).flatten();
+        let bytes = match place(self.table()?, at) {
+            Some((place, checksum)) => {
+                let mut stored = vec![0; (place.end - place.start) as usize];
+                let sound = match self.file.read_at(&mut stored, place.start) {
+                    Ok(()) => crc32c::crc32c(&stored) == checksum,
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                    Err(error) => return Err(error),
+                };
+                sound.then(|| unpacked(stored, len)).flatten()
+            }
+            None => None,
+        };
         let bytes: Arc<[u8]> = bytes.unwrap_or_else(|| vec![0; len]).into();
         last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some((at, Arc::clone(&bytes)));
@@ -181,14 +203,6 @@ impl Packed {
     fn block_len(&self, at: usize) -> usize {
         let start = at as u64 * u64::from(self.header.block_bytes);
         u64::from(self.header.block_bytes).min(self.header.len - start) as usize
-    }
-
-    /// Where a block stands in the file.
-    fn place(&self, at: usize) -> Range<u64> {
-        let start = at
-            .checked_sub(1)
-            .map_or(HEADER_LEN, |before| self.blocks[before].0);
-        start..self.blocks[at].0
     }
 
     /// The blocks that hold some bytes, which lie within the segment.
@@ -241,9 +255,12 @@ impl DiskFile for Packed {
 
     fn will_need(&self, ranges: &[Range<u64>]) {
         let within = |range: &&Range<u64>| range.start < range.end && range.end <= self.header.len;
-        let places = ranges.iter().filter(within).map(|range| {
+        // Without its table nothing of it can be read.
+        let Ok(table) = self.table() else { return };
+        let places = ranges.iter().filter(within).filter_map(|range| {
             let blocks = self.holding(range);
-            self.place(blocks.start).start..self.place(blocks.end - 1).end
+            let (first, _) = place(table, blocks.start)?;
+            Some(first.start..place(table, blocks.end - 1)?.0.end)
         });
         self.file.will_need(&places.collect::<Vec<_>>());
     }
@@ -251,14 +268,54 @@ impl DiskFile for Packed {
     fn is_fixed(&self) -> bool {
         true
     }
+
+    fn flaw(&self) -> io::Result<Option<&'static str>> {
+        Ok(match (self.tables()?, headers(&*self.file)?) {
+            ([None, None], _) => Some("neither of the two tables of a packed segment holds"),
+            ([None, _] | [_, None], _) => {
+                Some("one of the two tables of a packed segment does not hold")
+            }
+            (_, [None, _] | [_, None]) => {
+                Some("one of the two headers of a packed segment does not hold")
+            }
+            ([one, other], _) if one != other => Some("the two tables of a packed segment differ"),
+            (_, [one, other]) if one != other => Some("the two headers of a packed segment differ"),
+            _ => None,
+        })
+    }
 }
 
-/// A table of blocks; `None` if it does not hold.
+/// The headers at the beginning and at the end; `None` for what is none that holds.
+fn headers(file: &dyn DiskFile) -> io::Result<[Option<Header>; 2]> {
+    let last = match file.len()?.checked_sub(HEADER_LEN) {
+        Some(offset) => Header::read(file, offset)?,
+        None => None,
+    };
+    Ok([Header::read(file, 0)?, last])
+}
+
+/// Where a block stands in the file, and its checksum.
+fn place(table: &Table, at: usize) -> Option<(Range<u64>, u32)> {
+    let (end, checksum) = table.get(at)?;
+    let start = match at.checked_sub(1) {
+        Some(before) => u64::from(table.get(before)?.0),
+        None => HEADER_LEN,
+    };
+    Some((start..u64::from(*end), *checksum))
+}
+
+/// Whether a file is a packed segment.
+pub(crate) fn is_packed(file: &dyn DiskFile) -> io::Result<bool> {
+    Ok(headers(file)?.iter().any(Option::is_some))
+}
+
+/// A table of blocks that end at an offset; `None` if it does not hold.
 fn read_table(
     file: &dyn DiskFile,
     header: Header,
     start: u64,
-) -> io::Result<Option<Vec<(u64, u32)>>> {
+    blocks_end: u64,
+) -> io::Result<Option<Table>> {
     let mut bytes = vec![0; header.table_len() as usize];
     match file.read_at(&mut bytes, start) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -270,11 +327,17 @@ fn read_table(
     }
     let (rows, _) = rows.as_chunks::<8>();
     let mut end = HEADER_LEN;
-    let blocks = rows.iter().map(|row| {
-        end += u64::from(u32_at(row, 0).min(header.block_bytes));
-        (end, u32_at(row, 4))
-    });
-    Ok(Some(blocks.collect()))
+    let mut table = Table::with_capacity(rows.len());
+    for row in rows {
+        let len = u32_at(row, 0);
+        end += u64::from(len);
+        let within = (1..=header.block_bytes).contains(&len) && end <= blocks_end;
+        let Some(end) = u32::try_from(end).ok().filter(|_| within) else {
+            return Ok(None);
+        };
+        table.push((end, u32_at(row, 4)));
+    }
+    Ok((end == blocks_end).then_some(table))
 }
 
 fn unpacked(stored: Vec<u8>, len: usize) -> Option<Vec<u8>> {
@@ -291,7 +354,7 @@ fn unpacked(stored: Vec<u8>, len: usize) -> Option<Vec<u8>> {
     })
 }
 
-/// Writes the packed form of a segment into an empty file and syncs it; how long it is. `go_on`
+/// Writes the packed form of a segment into an empty file and syncs that; how long it is. `go_on`
 /// is asked after each MiB or so, and answers whether to.
 ///
 /// # Errors
@@ -299,6 +362,7 @@ fn unpacked(stored: Vec<u8>, len: usize) -> Option<Vec<u8>> {
 pub(crate) fn pack(
     segment: &dyn DiskFile,
     into: &dyn DiskFile,
+    point: SyncPoint,
     go_on: &mut dyn FnMut() -> bool,
 ) -> io::Result<u64> {
     const TOGETHER: u64 = 1 << 20;
@@ -329,6 +393,9 @@ pub(crate) fn pack(
         into.write_at(&out, end)?;
         end += out.len() as u64;
         at += raw.len() as u64;
+        if at.is_multiple_of(SYNC_BYTES) {
+            into.sync_data(point)?;
+        }
         if !go_on() {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -339,6 +406,7 @@ pub(crate) fn pack(
         into.write_at(part, end)?;
         end += part.len() as u64;
     }
+    into.sync_data(point)?;
     Ok(end)
 }
 
@@ -418,7 +486,7 @@ mod tests {
         let disk = SimulatedDisk::new(1);
         let raw = written(&disk, RAW, raw);
         let file = written(&disk, PACKED, &[]);
-        let len = pack(&*raw, &*file, &mut || true).unwrap();
+        let len = pack(&*raw, &*file, SyncPoint::PackedSegment, &mut || true).unwrap();
         assert!(is_same(&*raw, &file, &mut || true).unwrap());
         let mut bytes = vec![0; len as usize];
         file.read_at(&mut bytes, 0).unwrap();
@@ -495,34 +563,32 @@ mod tests {
                 assert!(got == was || zeros, "byte {at}");
                 zeroed += u32::from(zeros);
             }
+            // A block's change shows in what is read; that of a copy only here.
+            let flaw = file.flaw().unwrap();
+            assert!(read != raw || flaw.is_some(), "byte {at}");
         }
         assert!(zeroed > 1_000, "{zeroed}");
     }
 
     #[test]
-    fn what_was_cut_is_refused_or_reads_as_before() {
+    fn what_was_cut_reads_as_zeros() {
         let raw = segment();
         let bytes = packed(&raw);
-        let mut refused = 0;
-        for len in (0..bytes.len())
-            .step_by(13)
-            .chain(bytes.len() - 400..bytes.len())
-        {
-            match opened(&bytes[..len]) {
-                Err(error) => {
-                    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{len}");
-                    refused += 1;
-                }
-                // The blocks and one table are there, at the end of the file less a header.
-                Ok(file) if file.is_fixed() => {
-                    let mut read = vec![0; raw.len()];
-                    file.read_at(&mut read, 0).unwrap();
-                    assert!(read == raw, "{len}");
-                }
+        let mut zeroed = 0;
+        let near_the_end = bytes.len() - 400..bytes.len();
+        for len in (0..bytes.len()).step_by(13).chain(near_the_end) {
+            let file = opened(&bytes[..len]).unwrap();
+            if !file.is_fixed() {
                 // Nothing says that it was packed, and there is nothing of a segment either.
-                Ok(_) => assert!(len < HEADER_LEN as usize, "{len}"),
+                assert!(len < HEADER_LEN as usize, "{len}");
+                continue;
             }
+            let mut read = vec![1; raw.len()];
+            file.read_at(&mut read, 0).unwrap();
+            assert!(read.iter().all(|byte| *byte == 0), "{len}");
+            assert!(file.flaw().unwrap().is_some(), "{len}");
+            zeroed += 1;
         }
-        assert!(refused > 1_000, "{refused}");
+        assert!(zeroed > 1_000, "{zeroed}");
     }
 }

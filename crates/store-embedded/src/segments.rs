@@ -209,24 +209,18 @@ impl Segments {
         recent.extend(active);
     }
 
-    /// The first segment at or after index `from` that is closed and ends at or below `below`,
-    /// nothing of it only in memory.
-    pub(crate) fn next_closed(&self, from: u64, below: u64) -> io::Result<Option<Arc<Segment>>> {
-        let first = {
-            let first_indices = read(&self.first_indices);
-            let at = first_indices.partition_point(|first| *first < from);
-            let next = first_indices.get(at + 1).filter(|end| **end <= below);
-            next.and(first_indices.get(at)).copied()
-        };
-        let in_memory = |first| {
-            read(&self.recent)
-                .iter()
-                .any(|one| one.first_index == first)
-        };
-        match first.filter(|first| !in_memory(*first)) {
-            Some(first) => Ok(Some(self.holding(first)?.0)),
-            None => Ok(None),
-        }
+    /// The first index of the first segment at or after index `from` that is closed and ends at or
+    /// below `below`, nothing of it only in memory.
+    pub(crate) fn next_closed(&self, from: u64, below: u64) -> Option<u64> {
+        let first_indices = read(&self.first_indices);
+        let at = first_indices.partition_point(|first| *first < from);
+        let first = *first_indices.get(at)?;
+        let ends = first_indices.get(at + 1).is_some_and(|end| *end <= below);
+        drop(first_indices);
+        let in_memory = read(&self.recent)
+            .iter()
+            .any(|one| one.first_index == first);
+        (ends && !in_memory).then_some(first)
     }
 
     /// Its files changed: who reads it next opens them anew.

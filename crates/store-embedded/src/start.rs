@@ -17,7 +17,7 @@ use crate::packed::open_segment;
 use crate::rebuild::{check_locations, rebuild_tree};
 use crate::segments::{Segment, Segments};
 use crate::start_error::StartError;
-use crate::tail::{From, replay};
+use crate::tail::{From, remove_leftovers, replay};
 use crate::tree::Tree;
 use crate::walk::SegmentFile;
 
@@ -65,6 +65,8 @@ pub(crate) fn start(
 ) -> Result<Started, StartError> {
     let mut report = StartReport::default();
     make_directories(&**disk, layout)?;
+    // Before anything that needs room.
+    remove_leftovers(&**disk, layout)?;
 
     // 1. The checkpoint is the one thing that the files cannot vouch for themselves.
     let checkpoint = read_checkpoint(&**disk, layout, identity)?;

@@ -93,7 +93,6 @@ pub(crate) fn replay(
         rewrite(file, &segment, start, end)?;
         (replayed.active, replayed.end) = (Some(segment), end);
     }
-    remove_unnamed(&**disk, layout)?;
     // A life before this one may have made files whose names its syncs did not reach.
     for directory in [layout.log(), layout.tree(), layout.locations()] {
         disk.sync_directory(&directory, SyncPoint::StartDirectories)
@@ -106,9 +105,9 @@ pub(crate) fn replay(
 }
 
 /// What a crash left of a new segment before it got its name, a header at the most, and of one that
-/// was being packed.
-fn remove_unnamed(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
-    for path in [layout.new_segment(), layout.packing()] {
+/// was being packed, and of what was written to see whether there is room.
+pub(crate) fn remove_leftovers(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
+    for path in [layout.new_segment(), layout.packing(), layout.probe()] {
         match disk.remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let what = format!("what a crash left in {} cannot be removed", path.display());

@@ -126,6 +126,10 @@ pub trait DiskFile: Send + Sync {
     /// Says that these bytes, whose ranges ascend, are read next, so that the disk is asked for all of them at once. A
     /// hint: reads answer the same without it.
     fn will_need(&self, _ranges: &[Range<u64>]) {}
+    /// What is wrong with it that reading does not show, since it keeps something twice.
+    fn flaw(&self) -> io::Result<Option<&'static str>> {
+        Ok(None)
+    }
     /// Whether it can only be read, and was synced whole before it got its name.
     fn is_fixed(&self) -> bool {
         false
@@ -166,6 +170,10 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory, sorted; `NotFound` if there is none.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+    /// The bytes that can still be written on the disk of a path, as far as it tells.
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
     /// Makes a directory, for its owner alone; succeeds if it is there.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, replacing what has it.

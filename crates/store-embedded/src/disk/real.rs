@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, fadvise, statvfs};
 
 use super::{DirectoryLock, Disk, DiskFile, Mode, SyncPoint};
 
@@ -130,6 +130,11 @@ impl Disk for RealDisk {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let told = statvfs(path)?;
+        Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

@@ -235,8 +235,8 @@ impl Life {
             }
             if self.packing.random_bool(0.08) {
                 // Where it fails, the segment stands as it was.
-                let packed = store.pack_next(0, &mut || true);
-                self.counts.packed += u32::from(matches!(packed, Ok(Some(one)) if one.kept));
+                let packed = store.pack_next(0, &mut || true).outcome;
+                self.counts.packed += u32::from(matches!(packed, Some(Ok(one)) if one.kept));
             }
             if self.rng.random_bool(0.25) {
                 if sequencer.publish().await.is_err() {
