@@ -55,6 +55,9 @@ pub(crate) struct Writer {
     pub(crate) active: Option<Arc<Segment>>,
     /// Where the next batch goes in the active segment.
     pub(crate) end: u64,
+    /// A new segment lost its name again, and that is not durable: what is appended before it is
+    /// would be beside a segment that a crash brings back.
+    pub(crate) name_taken_back: bool,
     /// After a failed sync or truncate nothing may be written any more.
     pub(crate) broken: Option<String>,
     pub(crate) buffer: Vec<u8>,

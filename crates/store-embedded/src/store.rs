@@ -64,6 +64,7 @@ impl EmbeddedStore {
             edge: started.edge,
             active: started.active,
             end: started.end,
+            name_taken_back: false,
             broken: None,
             buffer: Vec::new(),
         };

@@ -80,6 +80,10 @@ impl Shared {
         head: &TreeHead,
         bytes: &[u8],
     ) -> Result<u64, CommitError> {
+        if writer.name_taken_back {
+            self.sync_names(writer)?;
+            writer.name_taken_back = false;
+        }
         let full = writer.end > SEGMENT_HEADER_LEN as u64
             && writer.end + bytes.len() as u64 > self.options.segment_bytes;
         if writer.active.is_none() || full {
@@ -157,6 +161,20 @@ impl Shared {
             .map_err(|error| writer.fatal("a failed write could not be taken back", error))
     }
 
+    /// Makes the names in `log/` durable.
+    fn sync_names(&self, writer: &mut Writer) -> Result<(), CommitError> {
+        const WHAT: &str = "the names in log/ could not be synced";
+        let (log, point) = (self.layout.log(), SyncPoint::SegmentDirectory);
+        let synced = self.disk.sync_directory(&log, point);
+        synced.map_err(|error| {
+            if was_not_begun(&error) {
+                refused(WHAT, error)
+            } else {
+                writer.fatal(WHAT, error)
+            }
+        })
+    }
+
     /// A segment gets its name only with a durable header, and its first batch only with a
     /// durable name: a segment whose header is bad is damage, never a crash.
     fn begin_segment(&self, writer: &mut Writer, head: &TreeHead) -> Result<(), CommitError> {
@@ -183,14 +201,13 @@ impl Shared {
         self.disk
             .rename(&temporary, &path)
             .map_err(|error| writer.fatal(WHAT, error))?;
-        let synced = self
-            .disk
-            .sync_directory(&self.layout.log(), SyncPoint::SegmentDirectory);
-        if let Err(error) = synced {
+        let (log, point) = (self.layout.log(), SyncPoint::SegmentDirectory);
+        if let Err(error) = self.disk.sync_directory(&log, point) {
             // A later batch may be small enough for the segment before, so that the name has to go
             // again; a crash before that leaves an empty segment at the end, or none.
             let taken_back = was_not_begun(&error) && self.disk.rename(&path, &temporary).is_ok();
             return Err(if taken_back {
+                writer.name_taken_back = true;
                 refused(WHAT, error)
             } else {
                 writer.fatal(WHAT, error)
