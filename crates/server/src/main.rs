@@ -20,7 +20,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 
-/// Gives memory back that is not used any more, a second later (`.cargo/config.toml`): the system's
+/// Gives memory back that is not used any more, soon (`.cargo/config.toml`): the system's
 /// allocator keeps what a burst, or a merge of the index, took.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
