@@ -93,7 +93,7 @@ test:
 	.test-tools/venv/bin/python3 tools/test-clients target/debug/audittrail
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
-	tools/overload-soak target/debug/audittrail --seconds 8 --connections 800 --patience 60
+	tools/overload-soak target/debug/audittrail --seconds 5 --connections 300 --patience 60
 
 lint:
 	$(CARGO) fmt --all --check
