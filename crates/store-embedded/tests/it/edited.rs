@@ -20,14 +20,14 @@ const SEGMENT_HEADER: usize = 88;
 const BATCH_HEADER: usize = 72;
 const RECORD_HEADER: usize = 84;
 
-fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     Identity {
         origin: ORIGIN.to_owned(),
         keys: vec![conformance::signer().verifier()],
     }
 }
 
-fn keys() -> KeyRing {
+pub(crate) fn keys() -> KeyRing {
     KeyRing {
         current: conformance::signing_key(),
         earlier: Vec::new(),

@@ -4,32 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use audittrail_entry::KeyRing;
-use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
+use audittrail_store::conformance::{Generator, Log, ORIGIN};
 use audittrail_store::{Reader, Store, Stored, Verdict};
 use audittrail_store_embedded::disk::RealDisk;
 use audittrail_store_embedded::{
-    DataDirectory, EmbeddedStore, FsckInput, FsckReport, Identity, Inline, Options, PackedSegment,
+    DataDirectory, EmbeddedStore, FsckInput, FsckReport, Inline, Options, PackedSegment,
     StartReport, fsck,
 };
 
+use crate::edited::{identity, keys};
 use crate::support::{START, block_on};
 
 const ENTRIES: usize = 300;
-
-fn identity() -> Identity {
-    Identity {
-        origin: ORIGIN.to_owned(),
-        keys: vec![conformance::signer().verifier()],
-    }
-}
-
-fn keys() -> KeyRing {
-    KeyRing {
-        current: conformance::signing_key(),
-        earlier: Vec::new(),
-    }
-}
 
 fn open(data: &Path) -> (Arc<EmbeddedStore>, StartReport) {
     let directory = DataDirectory::open(Arc::new(RealDisk), data).unwrap();
