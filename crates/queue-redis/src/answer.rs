@@ -145,8 +145,14 @@ mod tests {
     fn some() -> Vec<(u64, Outcome)> {
         let at = |index, retried| Placed { index, retried };
         vec![
-            (1, Outcome::Committed((5..1_005).map(|i| at(i, false)).collect())),
-            (2, Outcome::Committed(vec![at(7, true), at(8, false), at(9, false), at(7, true)])),
+            (
+                1,
+                Outcome::Committed((5..1_005).map(|i| at(i, false)).collect()),
+            ),
+            (
+                2,
+                Outcome::Committed(vec![at(7, true), at(8, false), at(9, false), at(7, true)]),
+            ),
             (u64::MAX, Outcome::Conflict(vec![0, 2, 9_999])),
             (4, Outcome::Refused("the disk is full".to_owned())),
             (5, Outcome::Unknown),
@@ -165,7 +171,10 @@ mod tests {
     fn a_long_reason_is_cut_between_characters() {
         let long = Outcome::Refused(format!("{}ä and more", "x".repeat(1_023)));
         let answers = decode_answers(&whole(&[(1, long)]));
-        assert_eq!(answers, Some(vec![(1, Outcome::Refused("x".repeat(1_023)))]));
+        assert_eq!(
+            answers,
+            Some(vec![(1, Outcome::Refused("x".repeat(1_023)))])
+        );
     }
 
     #[test]

@@ -48,9 +48,9 @@
 //! # What Redis is asked for
 //!
 //! `EVAL`, `EVALSHA`, `EXISTS`, `HMGET`, `HSET`, `PEXPIRE`, `PING`, `XACK`, `XADD`, `XAUTOCLAIM`,
-//! `XCLAIM`, `XDEL`, `XGROUP`, `XINFO`, `XLEN`, `XPENDING`, `XRANGE`, `XREAD`, `XREADGROUP`; and, where
-//! they are allowed, `CONFIG GET`, `INFO`, `ROLE`. Redis 6.2 or later, one server or one that sentinels
-//! name; no Redis Cluster.
+//! `XCLAIM`, `XDEL`, `XGROUP`, `XINFO`, `XLEN`, `XPENDING`, `XRANGE`, `XREAD`, `XREADGROUP`; and,
+//! where they are allowed, `CONFIG GET`, `INFO`, `ROLE`. Redis 6.2 or later, one server or one that
+//! sentinels name; no Redis Cluster.
 
 mod answer;
 mod check;

@@ -1,5 +1,6 @@
 //! A connection that is made anew whenever it is lost.
 
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ struct State {
 pub(crate) struct Link {
     state: Mutex<State>,
     lost: Notify,
+    made: Notify,
 }
 
 impl Link {
@@ -49,6 +51,23 @@ impl Link {
         let mut state = self.state();
         state.connection = Some(connection);
         state.number += 1;
+        drop(state);
+        self.made.notify_waiters();
+    }
+
+    /// Waits for a connection where there is none, but no longer than that.
+    pub(crate) async fn wait(&self, time: Duration) {
+        let up = async {
+            loop {
+                let mut made = pin!(self.made.notified());
+                made.as_mut().enable();
+                if self.is_up() {
+                    return;
+                }
+                made.await;
+            }
+        };
+        let _ = tokio::time::timeout(time, up).await;
     }
 
     /// Runs commands on the connection, if there is one, within a time. A connection on which that

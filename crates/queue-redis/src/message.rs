@@ -88,7 +88,9 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, MessageError> {
         Some(&other) => return Err(MessageError::Version(other)),
         None => return Err(MessageError::Malformed),
     }
-    let (body, sum) = bytes.split_last_chunk::<4>().ok_or(MessageError::Malformed)?;
+    let (body, sum) = bytes
+        .split_last_chunk::<4>()
+        .ok_or(MessageError::Malformed)?;
     if crc32c(body) != u32::from_le_bytes(*sum) {
         return Err(MessageError::Checksum);
     }

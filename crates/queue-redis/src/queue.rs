@@ -196,9 +196,15 @@ impl RedisQueue {
         let inner = Arc::clone(&self.0);
         async move {
             tokio::join!(
-                inner.small.keep(&inner.connector, |connection| inner.ready(connection)),
-                inner.large.keep(&inner.connector, |connection| inner.ready(connection)),
-                inner.control.keep(&inner.connector, |connection| inner.ready(connection)),
+                inner
+                    .small
+                    .keep(&inner.connector, |connection| inner.ready(connection)),
+                inner
+                    .large
+                    .keep(&inner.connector, |connection| inner.ready(connection)),
+                inner
+                    .control
+                    .keep(&inner.connector, |connection| inner.ready(connection)),
                 Box::pin(inner.look_around()),
                 Box::pin(inner.bring_answers()),
                 Box::pin(inner.bring_requests()),
@@ -236,9 +242,13 @@ impl Inner {
         mut connection: MultiplexedConnection,
     ) -> Result<StreamId, ConnectError> {
         let report = self.inspect(connection.clone()).await?;
-        self.durable.store(report.not_durable.is_none(), Ordering::Relaxed);
+        self.durable
+            .store(report.not_durable.is_none(), Ordering::Relaxed);
         let suspect = self.scripts.suspect.run(&mut connection, |command| {
-            command.arg(2).arg(&[&self.keys.requests, &self.keys.depth]).arg(&report.run);
+            command
+                .arg(2)
+                .arg(&[&self.keys.requests, &self.keys.depth])
+                .arg(&report.run);
         });
         let name = || self.connector.name();
         let suspect = tokio::time::timeout(self.options.command_time, suspect).await;
@@ -298,16 +308,22 @@ impl Inner {
     pub(crate) fn answer_arguments(&self, command: &mut Cmd, consumer: &str) {
         // Whoever waits has gone long before.
         let kept_ms = 2 * self.options.answer_time.as_millis() as u64 + 60_000;
-        command.arg(GROUP).arg(consumer).arg(ANSWERS_KEPT).arg(kept_ms);
+        command
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(ANSWERS_KEPT)
+            .arg(kept_ms);
     }
 
     async fn read_depth(&self) {
-        let answer = self.control.call(self.options.command_time, |mut connection| async move {
-            let depth = self.scripts.depth.run(&mut connection, |command| {
-                command.arg(2).arg(&[&self.keys.requests, &self.keys.depth]);
+        let answer = self
+            .control
+            .call(self.options.command_time, |mut connection| async move {
+                let depth = self.scripts.depth.run(&mut connection, |command| {
+                    command.arg(2).arg(&[&self.keys.requests, &self.keys.depth]);
+                });
+                depth.await
             });
-            depth.await
-        });
         if let Ok(answer) = answer.await {
             self.hear_depth(answer);
         }
@@ -322,7 +338,11 @@ impl Inner {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ping = async |link: &Link| {
             // Whether it was answered is in the link.
-            let _ = link.call(time, async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await;
+            let _ = link
+                .call(time, async |mut connection| {
+                    redis::cmd("PING").query_async(&mut connection).await
+                })
+                .await;
         };
         let mut number = 0;
         loop {
@@ -371,7 +391,11 @@ impl Inner {
         let mut last = StreamId::default();
         loop {
             let mut command = redis::cmd("XREAD");
-            command.arg("COUNT").arg(256).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            command
+                .arg("COUNT")
+                .arg(256)
+                .arg("BLOCK")
+                .arg(BLOCK.as_millis() as u64);
             command.arg("STREAMS").arg(&key).arg(last.to_string());
             let time = BLOCK + self.options.command_time;
             let answer = tokio::time::timeout(time, command.query_async(&mut connection)).await;
@@ -396,7 +420,11 @@ impl Inner {
     async fn add(&self, request: &Request, token: u64) -> Result<(), SubmitError> {
         let message = encode_request(request);
         let message = message.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
-        let link = if message.len() < LARGE { &self.small } else { &self.large };
+        let link = if message.len() < LARGE {
+            &self.small
+        } else {
+            &self.large
+        };
         let bounds = self.options.bounds;
         let script = &self.scripts.submit;
         let answer = link.call(self.time_for(message.len()), |mut connection| async move {
@@ -412,7 +440,9 @@ impl Inner {
             Ok(answer) => match self.hear_depth(answer) {
                 Some(0) => Err(SubmitError::Full),
                 Some(_) => Ok(()),
-                None => Err(SubmitError::Unknown("Redis gave an answer of another form".to_owned())),
+                None => Err(SubmitError::Unknown(
+                    "Redis gave an answer of another form".to_owned(),
+                )),
             },
             Err(CallError::OutOfMemory) => Err(SubmitError::Full),
             Err(CallError::NotDone(why)) => Err(SubmitError::Unavailable(why)),
@@ -437,7 +467,9 @@ impl Inner {
             }));
         }
         let arguments = |command: &mut Cmd| {
-            command.arg(2 + nodes.len()).arg(&[&self.keys.requests, &self.keys.depth]);
+            command
+                .arg(2 + nodes.len())
+                .arg(&[&self.keys.requests, &self.keys.depth]);
             for node in &nodes {
                 command.arg(self.keys.answers(node));
             }
@@ -445,14 +477,19 @@ impl Inner {
             for ((id, item, outcome), place) in settled.iter().zip(&places) {
                 let token = item.waits.as_ref().map_or(0, |(_, token)| *token);
                 command.arg(id.to_string());
-                command.arg(item.request.entries.len()).arg(item.request.size_bytes);
+                command
+                    .arg(item.request.entries.len())
+                    .arg(item.request.size_bytes);
                 command.arg(*place).arg(encode_answer(token, outcome));
             }
         };
-        let call = self.control.call(self.options.command_time, |mut connection| async move {
-            let settle: RedisResult<Value> = self.scripts.settle.run(&mut connection, arguments).await;
-            settle
-        });
+        let call = self
+            .control
+            .call(self.options.command_time, |mut connection| async move {
+                let settle: RedisResult<Value> =
+                    self.scripts.settle.run(&mut connection, arguments).await;
+                settle
+            });
         let strange = || CallError::Unknown("Redis gave an answer of another form".to_owned());
         let count = self.hear_depth(call.await?).ok_or_else(strange)?;
         if count < settled.len() as u64 {
@@ -504,6 +541,11 @@ impl Queue for RedisQueue {
             }
             (held.consumer.clone(), settled)
         });
+        if settled.is_empty() {
+            return Ok(());
+        }
+        // After a restart of Redis requests may come before this connection is made anew.
+        inner.control.wait(inner.options.command_time).await;
         // As the script wants them.
         settled.sort_by_key(|(id, _, _)| *id);
         let parts = settled.chunks(SETTLED_AT_ONCE);

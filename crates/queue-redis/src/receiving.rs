@@ -235,7 +235,8 @@ impl Inner {
             Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.to_string()),
             _ => {}
         }
-        self.receiving.with_held(|held| held.start_anew(consumer.clone()));
+        self.receiving
+            .with_held(|held| held.start_anew(consumer.clone()));
         let mut live = Live {
             connection,
             consumer,
@@ -362,12 +363,17 @@ impl Inner {
             }
         }
         let forgotten = FORGOTTEN_AFTER.as_millis() as u64;
-        let forget = self.scripts.forget_consumers.run(&mut live.connection, |command| {
-            command.arg(1).arg(&self.keys.requests).arg(GROUP);
-            command.arg(forgotten).arg(&live.consumer);
-        });
+        let forget = self
+            .scripts
+            .forget_consumers
+            .run(&mut live.connection, |command| {
+                command.arg(1).arg(&self.keys.requests).arg(GROUP);
+                command.arg(forgotten).arg(&live.consumer);
+            });
         let forget = tokio::time::timeout(self.options.command_time, forget).await;
-        forget.map_err(|_| SILENT)?.map_err(|error| error.to_string())?;
+        forget
+            .map_err(|_| SILENT)?
+            .map_err(|error| error.to_string())?;
         Ok(())
     }
 
@@ -432,7 +438,9 @@ impl Inner {
         let outcome = if redelivered {
             Outcome::Unknown
         } else {
-            Outcome::Refused(format!("the queue gave something else than was sent: {reason}"))
+            Outcome::Refused(format!(
+                "the queue gave something else than was sent: {reason}"
+            ))
         };
         let answers = waits.as_ref().map(|(node, _)| self.keys.answers(node));
         let token = waits.map_or(0, |(_, token)| token);
@@ -447,7 +455,9 @@ impl Inner {
             command.arg(encode_answer(token, &outcome));
         });
         let answer = tokio::time::timeout(self.options.command_time, bury).await;
-        let answer = answer.map_err(|_| SILENT)?.map_err(|error| error.to_string())?;
+        let answer = answer
+            .map_err(|_| SILENT)?
+            .map_err(|error| error.to_string())?;
         self.hear_depth(answer).ok_or(STRANGE)?;
         Ok(())
     }
@@ -455,7 +465,9 @@ impl Inner {
     async fn ask(&self, live: &mut Live, command: &Cmd, wait: Duration) -> Result<Value, String> {
         let time = wait + self.time_for(self.depth().bytes);
         let answer = tokio::time::timeout(time, command.query_async(&mut live.connection)).await;
-        answer.map_err(|_| SILENT)?.map_err(|error| error.to_string())
+        answer
+            .map_err(|_| SILENT)?
+            .map_err(|error| error.to_string())
     }
 }
 

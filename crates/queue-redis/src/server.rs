@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
-    RedisConnectionInfo, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo,
+    IntoConnectionInfo as _, RedisConnectionInfo, TlsCertificates, Value,
 };
 
 use crate::settings::{Credentials, RedisSettings, Server};
@@ -76,14 +76,22 @@ impl Connector {
             let Some(server) = self.settings.servers.first() else {
                 return Err(ConnectError::Silent(self.name()));
             };
-            return self.open(server, &self.settings.credentials, self.settings.database).await;
+            return self
+                .open(server, &self.settings.credentials, self.settings.database)
+                .await;
         };
         let mut last = "none could be reached".to_owned();
         for sentinel in &self.settings.servers {
-            match self.ask(sentinel, &sentinels.master, &sentinels.credentials).await {
+            match self
+                .ask(sentinel, &sentinels.master, &sentinels.credentials)
+                .await
+            {
                 Ok(master) => {
                     let credentials = &self.settings.credentials;
-                    match self.open(&master, credentials, self.settings.database).await {
+                    match self
+                        .open(&master, credentials, self.settings.database)
+                        .await
+                    {
                         Ok(mut connection) => match role(&mut connection).await {
                             // Who may not ask finds out at the first write.
                             Some(role) if role != "master" => {
@@ -135,7 +143,9 @@ impl Connector {
                 .set_connection_timeout(Some(CONNECTING))
                 .set_response_timeout(None)
                 .set_pipeline_buffer_size(1_024);
-            client.get_multiplexed_async_connection_with_config(&config).await
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
         };
         // The library bounds the connection alone; a server that stands still may not answer AUTH.
         match tokio::time::timeout(2 * CONNECTING, opening).await {
@@ -176,10 +186,13 @@ impl Connector {
         if !self.settings.tls || *certificates == crate::settings::Certificates::default() {
             return Client::open(info);
         }
-        let client_tls = certificates.client.as_ref().map(|(certificate, key)| ClientTlsConfig {
-            client_cert: certificate.clone(),
-            client_key: key.clone(),
-        });
+        let client_tls = certificates
+            .client
+            .as_ref()
+            .map(|(certificate, key)| ClientTlsConfig {
+                client_cert: certificate.clone(),
+                client_key: key.clone(),
+            });
         let certificates = TlsCertificates {
             client_tls,
             root_cert: certificates.trusted.clone(),
@@ -191,7 +204,10 @@ impl Connector {
 async fn role(connection: &mut MultiplexedConnection) -> Option<String> {
     let command = redis::cmd("ROLE");
     let answer = tokio::time::timeout(CONNECTING, command.query_async::<Value>(connection)).await;
-    value::array(answer.ok()?.ok()?)?.into_iter().next().and_then(value::text)
+    value::array(answer.ok()?.ok()?)?
+        .into_iter()
+        .next()
+        .and_then(value::text)
 }
 
 /// Reads what the server is and how it keeps what it takes.
@@ -200,15 +216,24 @@ async fn role(connection: &mut MultiplexedConnection) -> Option<String> {
 /// With a sentence if it is one that cannot be used.
 pub(crate) async fn inspect(connection: &mut MultiplexedConnection) -> Result<Report, String> {
     // Where INFO is forbidden the server is believed to be fit: what it cannot do it will say.
-    let info: String = redis::cmd("INFO").arg("server").query_async(connection).await.unwrap_or_default();
+    let info: String = redis::cmd("INFO")
+        .arg("server")
+        .query_async(connection)
+        .await
+        .unwrap_or_default();
     let member = |name: &str| {
         let lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines.into_iter().find(|(is, _)| *is == name).map(|(_, value)| value.trim().to_owned())
+        lines
+            .into_iter()
+            .find(|(is, _)| *is == name)
+            .map(|(_, value)| value.trim().to_owned())
     };
     if member("redis_mode").as_deref() == Some("cluster") {
-        return Err("it is part of a Redis Cluster, which is not supported; use one server, with \
+        return Err(
+            "it is part of a Redis Cluster, which is not supported; use one server, with \
                     replicas and Sentinel where it has to survive"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let version = member("redis_version");
     let run = member("run_id").unwrap_or_default();
@@ -218,7 +243,9 @@ pub(crate) async fn inspect(connection: &mut MultiplexedConnection) -> Result<Re
     });
     if parts.is_some_and(|parts| parts < OLDEST) {
         let version = version.unwrap_or_default();
-        return Err(format!("it is version {version}, and 6.2 is the oldest that is supported"));
+        return Err(format!(
+            "it is version {version}, and 6.2 is the oldest that is supported"
+        ));
     }
     Ok(Report {
         version: version.unwrap_or_else(|| "unknown".to_owned()),
@@ -231,14 +258,30 @@ pub(crate) async fn inspect(connection: &mut MultiplexedConnection) -> Result<Re
 pub(crate) async fn not_durable(connection: &mut MultiplexedConnection) -> Option<String> {
     // Settings, what they have to be, and what happens otherwise.
     let needed = [
-        ("appendonly", "yes", "a restart loses what came since the last snapshot"),
+        (
+            "appendonly",
+            "yes",
+            "a restart loses what came since the last snapshot",
+        ),
         ("appendfsync", "always", "a power cut loses the last second"),
-        ("no-appendfsync-on-rewrite", "no", "a power cut during a rewrite loses what came in it"),
-        ("maxmemory-policy", "noeviction", "Redis may throw requests away when memory is short"),
+        (
+            "no-appendfsync-on-rewrite",
+            "no",
+            "a power cut during a rewrite loses what came in it",
+        ),
+        (
+            "maxmemory-policy",
+            "noeviction",
+            "Redis may throw requests away when memory is short",
+        ),
     ];
     for (name, value, otherwise) in needed {
         let mut command = redis::cmd("CONFIG");
-        let asked = command.arg("GET").arg(name).query_async::<Value>(connection).await;
+        let asked = command
+            .arg("GET")
+            .arg(name)
+            .query_async::<Value>(connection)
+            .await;
         let found = match asked {
             Ok(answer) => value::members(answer).unwrap_or_default(),
             Err(error) => {
@@ -252,7 +295,9 @@ pub(crate) async fn not_durable(connection: &mut MultiplexedConnection) -> Optio
         let has = has.and_then(|(_, value)| value::text(value));
         if has.as_deref() != Some(value) {
             let has = has.as_deref().unwrap_or("not known");
-            return Some(format!("{name} is {has} and would have to be {value}: {otherwise}"));
+            return Some(format!(
+                "{name} is {has} and would have to be {value}: {otherwise}"
+            ));
         }
     }
     None

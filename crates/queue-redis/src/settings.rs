@@ -115,7 +115,9 @@ impl RedisSettings {
             None => (Credentials::default(), authority),
         };
         let default_port = if by_sentinels { SENTINEL_PORT } else { PORT };
-        let servers = hosts.split(',').map(|host| Server::parse(host, default_port));
+        let servers = hosts
+            .split(',')
+            .map(|host| Server::parse(host, default_port));
         let servers = servers.collect::<Result<Vec<_>, _>>()?;
         if servers.len() > 1 && !by_sentinels {
             return Err(SERVERS);
@@ -131,7 +133,10 @@ impl RedisSettings {
                 return Err(MASTER);
             }
             let credentials = sentinel_credentials(query)?;
-            Some(Sentinels { master, credentials })
+            Some(Sentinels {
+                master,
+                credentials,
+            })
         } else if query.is_empty() {
             None
         } else {

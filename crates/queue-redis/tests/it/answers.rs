@@ -28,7 +28,10 @@ async fn streams_of_answers_expire() {
     let worker = open(&server.url(), &beside(&options, "worker")).await;
     let waiter = api.submit(request(1, 1, 0)).await.unwrap();
     let received = receive(&worker).await;
-    worker.settle(vec![(received[0].id, committed(0))]).await.unwrap();
+    worker
+        .settle(vec![(received[0].id, committed(0))])
+        .await
+        .unwrap();
     assert_eq!(outcome(waiter).await, committed(0));
     let key = format!("{}:answers:api", options.prefix);
     let left_ms: i64 = ask(&server.url(), &["PTTL", &key]).await;

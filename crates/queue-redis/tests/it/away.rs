@@ -6,7 +6,9 @@ use audittrail_queue::conformance::request;
 use audittrail_queue::{Outcome, Queue, SubmitError};
 
 use crate::server::{DURABLE, Server};
-use crate::support::{beside, committed, open, options, outcome, receive, until};
+use crate::support::{
+    beside, committed, open, options, outcome, receive, settle_until_answered, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn submitting_is_refused_quickly_and_goes_on_by_itself() {
@@ -26,16 +28,24 @@ async fn submitting_is_refused_quickly_and_goes_on_by_itself() {
         let refused = queue.submit(request(10 + id, 1, 0)).await.unwrap_err();
         assert!(matches!(refused, SubmitError::Unavailable(_)), "{refused}");
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "each is refused at once");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "each is refused at once"
+    );
     // A receiver waits meanwhile, and gets what was queued before.
     let receiving = async { receive(&queue).await };
     let starting = async { server.start_again(None) };
     let (received, ()) = tokio::join!(receiving, starting);
     assert_eq!(received.len(), 1);
     assert!(received[0].redelivered, "the server was another one");
-    queue.settle(vec![(received[0].id, committed(4))]).await.unwrap();
-    assert_eq!(outcome(waiter).await, committed(4));
-    until("submitting goes on", async || queue.submit(request(3, 1, 0)).await.is_ok()).await;
+    let outcomes = vec![(received[0].id, committed(4))];
+    queue.settle(outcomes).await.unwrap();
+    let answer = settle_until_answered(&queue, &committed(4), waiter).await;
+    assert_eq!(answer, committed(4));
+    until("submitting goes on", async || {
+        queue.submit(request(3, 1, 0)).await.is_ok()
+    })
+    .await;
 }
 
 /// A server that stands still takes a request at most, and nobody knows.
@@ -53,27 +63,36 @@ async fn a_server_that_stands_still_is_not_waited_for() {
     assert!(matches!(refused, SubmitError::Unavailable(_)), "{refused}");
     assert!(began.elapsed() < Duration::from_secs(2));
     server.signal("-CONT");
-    until("it goes on", async || queue.submit(request(3, 1, 0)).await.is_ok()).await;
+    until("it goes on", async || {
+        queue.submit(request(3, 1, 0)).await.is_ok()
+    })
+    .await;
 }
 
 /// What was received and could not be settled comes again; nothing that was said in vain counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_settled_comes_again() {
     let mut server = Server::start(DURABLE);
-    let options = options("api");
+    let mut options = options("api");
+    options.command_time = Duration::from_millis(500);
     let api = open(&server.url(), &options).await;
     let worker = open(&server.url(), &beside(&options, "worker")).await;
     let waiter = api.submit(request(1, 1, 0)).await.unwrap();
     let received = receive(&worker).await;
     server.kill();
     let refused = Outcome::Refused("the disk is full".to_owned());
-    worker.settle(vec![(received[0].id, refused)]).await.unwrap();
+    worker
+        .settle(vec![(received[0].id, refused)])
+        .await
+        .unwrap();
     server.start_again(None);
     let again = receive(&worker).await;
     assert!(again[0].redelivered);
     assert_ne!(again[0].id, received[0].id);
-    worker.settle(vec![(again[0].id, committed(0))]).await.unwrap();
-    assert_eq!(outcome(waiter).await, committed(0));
+    let outcomes = vec![(again[0].id, committed(0))];
+    worker.settle(outcomes).await.unwrap();
+    let answer = settle_until_answered(&worker, &committed(0), waiter).await;
+    assert_eq!(answer, committed(0));
 }
 
 /// A queue that is closed while its server is away is over: what is in the server stays there.

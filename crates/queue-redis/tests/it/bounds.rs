@@ -27,10 +27,15 @@ async fn all_nodes_together_are_bounded() {
     while received.len() < 2 {
         received.extend(receive(&worker).await);
     }
-    let outcomes = received.iter().map(|one| (one.id, Outcome::Conflict(vec![0])));
+    let outcomes = received
+        .iter()
+        .map(|one| (one.id, Outcome::Conflict(vec![0])));
     worker.settle(outcomes.collect()).await.unwrap();
     assert_eq!(outcome(waiter).await, Outcome::Conflict(vec![0]));
-    until("both hear of the room", async || one.depth().open && two.depth().open).await;
+    until("both hear of the room", async || {
+        one.depth().open && two.depth().open
+    })
+    .await;
     one.submit(request(30, 10, 0)).await.unwrap();
 }
 
@@ -47,10 +52,17 @@ async fn what_was_changed_by_hand_is_counted_anew() {
     assert_eq!(queue.depth().entries, 600);
     let _: u64 = ask(&server.url(), &["XTRIM", &key, "MAXLEN", "250"]).await;
     let size = request(250, 2, 0).size_bytes;
-    until("the rest is counted", async || queue.depth().requests == 250).await;
+    until("the rest is counted", async || {
+        queue.depth().requests == 250
+    })
+    .await;
     let depth = queue.depth();
     assert_eq!(depth.entries, 500);
-    assert!(depth.bytes.abs_diff(250 * size) < 250 * 4, "{} bytes", depth.bytes);
+    assert!(
+        depth.bytes.abs_diff(250 * size) < 250 * 4,
+        "{} bytes",
+        depth.bytes
+    );
 }
 
 /// A server without memory refuses; what is in the queue can still be settled.
@@ -90,6 +102,9 @@ async fn ten_thousand_entries_are_one_request() {
     assert_eq!(received[0].request.entries.len(), 10_000);
     assert_eq!(received[0].request.size_bytes, large.size_bytes);
     let conflict = Outcome::Conflict((0..10_000).collect());
-    queue.settle(vec![(received[0].id, conflict.clone())]).await.unwrap();
+    queue
+        .settle(vec![(received[0].id, conflict.clone())])
+        .await
+        .unwrap();
     assert_eq!(outcome(waiter).await, conflict);
 }

@@ -1,8 +1,6 @@
 //! What cannot be delivered.
 
-use audittrail_entry::{
-    KeyRing, Limits, NewEntry, SealWith, SigningKey, Submitter, Timestamp,
-};
+use audittrail_entry::{KeyRing, Limits, NewEntry, SealWith, SigningKey, Submitter, Timestamp};
 use audittrail_merkle::leaf_hash;
 use audittrail_queue::conformance::request;
 use audittrail_queue::{IdOrigin, Outcome, Queue, Request, Submission};
@@ -24,7 +22,8 @@ fn key(byte: u8) -> SigningKey {
 fn signed(id: u128, key: &SigningKey, origin: &str) -> Submission {
     let now = Timestamp::from_nanos(1_800_000_000_000_000_000);
     let limits = Limits::default();
-    let entry = NewEntry::parse(br#"{"action":"door.open","user_id":"ann"}"#, &limits, now).unwrap();
+    let entry =
+        NewEntry::parse(br#"{"action":"door.open","user_id":"ann"}"#, &limits, now).unwrap();
     let id = Uuid::from_u128(id);
     let submitter = Submitter {
         iss: None,
@@ -50,8 +49,11 @@ fn signed(id: u128, key: &SigningKey, origin: &str) -> Submission {
 
 /// The fields of each dead letter, the reason first.
 async fn dead(server: &Server, prefix: &str) -> Vec<Vec<Vec<u8>>> {
-    let letters: Vec<(String, Vec<Vec<u8>>)> =
-        ask(&server.url(), &["XRANGE", &format!("{prefix}:dead"), "-", "+"]).await;
+    let letters: Vec<(String, Vec<Vec<u8>>)> = ask(
+        &server.url(),
+        &["XRANGE", &format!("{prefix}:dead"), "-", "+"],
+    )
+    .await;
     letters.into_iter().map(|(_, fields)| fields).collect()
 }
 
@@ -77,7 +79,8 @@ async fn what_fails_its_check_is_kept_with_the_reason() {
     let foreign = signed(2, &key(9), ORIGIN);
     let of_another_log = signed(3, &key(1), "log.example/other");
     let mut resealed = signed(4, &key(1), ORIGIN);
-    resealed.record.sealed.as_mut().unwrap().bytes = b"{\"submitted_by\":{\"sub\":\"eve\"}}".to_vec();
+    resealed.record.sealed.as_mut().unwrap().bytes =
+        b"{\"submitted_by\":{\"sub\":\"eve\"}}".to_vec();
     let mut renamed = signed(5, &key(1), ORIGIN);
     renamed.id = Uuid::from_u128(99);
     let mut changed = signed(6, &key(1), ORIGIN);
@@ -88,9 +91,15 @@ async fn what_fails_its_check_is_kept_with_the_reason() {
     let cases = [
         (vec![foreign], "entry 0: no known key"),
         (vec![of_another_log], "entry 0: the signature does not hold"),
-        (vec![good.clone(), resealed], "entry 1: the sealed part does not fit"),
+        (
+            vec![good.clone(), resealed],
+            "entry 1: the sealed part does not fit",
+        ),
         (vec![renamed], "entry 0: the leaf has another id"),
-        (vec![good.clone(), good.clone(), changed], "entry 2: the signature does not hold"),
+        (
+            vec![good.clone(), good.clone(), changed],
+            "entry 2: the signature does not hold",
+        ),
     ];
     let mut waiters = Vec::new();
     for (entries, _) in &cases {
@@ -100,7 +109,10 @@ async fn what_fails_its_check_is_kept_with_the_reason() {
     let received = receive(&worker).await;
     assert_eq!(received.len(), 1, "a bad one takes no good one with it");
     assert_eq!(received[0].request.entries.len(), 2);
-    worker.settle(vec![(received[0].id, committed(0))]).await.unwrap();
+    worker
+        .settle(vec![(received[0].id, committed(0))])
+        .await
+        .unwrap();
     assert_eq!(outcome(sound).await, committed(0));
     for waiter in waiters {
         assert!(matches!(outcome(waiter).await, Outcome::Refused(_)));
@@ -127,8 +139,17 @@ async fn what_is_no_message_is_kept_with_the_reason() {
     damaged[40] ^= 1;
     let many: Vec<Vec<u8>> = (0..500).map(|n| format!("field{n}").into_bytes()).collect();
     let cases: [(Vec<Vec<u8>>, &str); 4] = [
-        (vec![b"m".to_vec(), newer, b"n".to_vec(), b"../../x".to_vec(), b"t".to_vec(), b"1".to_vec()],
-            "the message has version 2"),
+        (
+            vec![
+                b"m".to_vec(),
+                newer,
+                b"n".to_vec(),
+                b"../../x".to_vec(),
+                b"t".to_vec(),
+                b"1".to_vec(),
+            ],
+            "the message has version 2",
+        ),
         (vec![b"m".to_vec(), damaged], "the message's checksum"),
         (vec![b"e".to_vec(), b"many".to_vec()], "it has no message"),
         (many, "it has no message"),
@@ -137,12 +158,19 @@ async fn what_is_no_message_is_kept_with_the_reason() {
     for (fields, _) in &cases {
         let mut command = Cmd::new();
         command.arg(&["XADD", &format!("{}:requests", options.prefix), "*"]);
-        let _: String = command.arg(fields).query_async(&mut connection).await.unwrap();
+        let _: String = command
+            .arg(fields)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
     }
     let waiter = worker.submit(request(7, 1, 0)).await.unwrap();
     let received = receive(&worker).await;
     assert_eq!(received.len(), 1);
-    worker.settle(vec![(received[0].id, committed(0))]).await.unwrap();
+    worker
+        .settle(vec![(received[0].id, committed(0))])
+        .await
+        .unwrap();
     assert_eq!(outcome(waiter).await, committed(0));
     let letters = dead(&server, &options.prefix).await;
     let reasons: Vec<String> = letters.iter().map(|letter| reason(letter)).collect();
@@ -151,7 +179,11 @@ async fn what_is_no_message_is_kept_with_the_reason() {
         assert!(reason.starts_with(expected), "{reason}");
     }
     until("nothing is left", async || worker.depth().requests == 0).await;
-    let keys: Vec<String> = ask(&server.url(), &["KEYS", &format!("{}:answers:*", options.prefix)]).await;
+    let keys: Vec<String> = ask(
+        &server.url(),
+        &["KEYS", &format!("{}:answers:*", options.prefix)],
+    )
+    .await;
     assert_eq!(keys, [format!("{}:answers:worker", options.prefix)]);
 }
 

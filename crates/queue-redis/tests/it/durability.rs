@@ -9,7 +9,10 @@ use crate::support::{anything, open_with, options, until};
 async fn only_a_server_that_syncs_and_evicts_nothing_is_durable() {
     let cases: [(&[&str], Option<&str>); 5] = [
         (&[], None),
-        (&["--appendfsync", "everysec"], Some("appendfsync is everysec")),
+        (
+            &["--appendfsync", "everysec"],
+            Some("appendfsync is everysec"),
+        ),
         (&["--appendonly", "no"], Some("appendonly is no")),
         (
             &["--maxmemory-policy", "allkeys-lru"],
@@ -26,7 +29,11 @@ async fn only_a_server_that_syncs_and_evicts_nothing_is_durable() {
         assert_eq!(queue.is_durable(), expected.is_none(), "{arguments:?}");
         let why = report.not_durable.unwrap_or_default();
         assert!(why.starts_with(expected.unwrap_or_default()), "{why}");
-        assert!(report.version.starts_with(|first: char| first.is_ascii_digit()));
+        assert!(
+            report
+                .version
+                .starts_with(|first: char| first.is_ascii_digit())
+        );
     }
 }
 

@@ -30,7 +30,12 @@ fn what_is_written_is_read() {
         let read = decode_request(&encode_request(&sent).unwrap()).unwrap();
         assert_eq!(read.size_bytes, sent.size_bytes);
         assert_eq!(read.entries.len(), sent.entries.len());
-        assert!(read.entries.iter().zip(sent.entries.iter()).all(|(one, other)| same(one, other)));
+        assert!(
+            read.entries
+                .iter()
+                .zip(sent.entries.iter())
+                .all(|(one, other)| same(one, other))
+        );
     }
 }
 
@@ -72,18 +77,37 @@ fn what_nothing_writes_is_malformed() {
     assert_eq!(decode_request(&[]).unwrap_err(), MessageError::Malformed);
     let mut newer = good.clone();
     newer[0] = 9;
-    assert_eq!(decode_request(&newer).unwrap_err(), MessageError::Version(9));
+    assert_eq!(
+        decode_request(&newer).unwrap_err(),
+        MessageError::Version(9)
+    );
     // Counts, flags and lengths that do not fit, under checksums that do.
-    for (at, value) in [(1, 0), (1, 2), (4, 255), (5, 2), (5, 6), (5, 8), (5, 0), (61, 255)] {
+    for (at, value) in [
+        (1, 0),
+        (1, 2),
+        (4, 255),
+        (5, 2),
+        (5, 6),
+        (5, 8),
+        (5, 0),
+        (61, 255),
+    ] {
         let mut bad = good.clone();
         bad[at] = value;
         resum(&mut bad);
-        assert_eq!(decode_request(&bad).unwrap_err(), MessageError::Malformed, "{at} is {value}");
+        assert_eq!(
+            decode_request(&bad).unwrap_err(),
+            MessageError::Malformed,
+            "{at} is {value}"
+        );
     }
     let mut longer = good;
     longer.push(0);
     resum(&mut longer);
-    assert_eq!(decode_request(&longer).unwrap_err(), MessageError::Malformed);
+    assert_eq!(
+        decode_request(&longer).unwrap_err(),
+        MessageError::Malformed
+    );
 }
 
 proptest! {

@@ -57,7 +57,11 @@ async fn nothing_that_was_queued_is_lost_and_nothing_comes_twice() {
     ];
     assert!(nodes.iter().all(Queue::is_durable));
     let worker = open(&server.url(), &beside(&options, "worker")).await;
-    let (log, ids, told) = (Arc::new(Log::default()), AtomicU64::new(0), Mutex::default());
+    let (log, ids, told) = (
+        Arc::new(Log::default()),
+        AtomicU64::new(0),
+        Mutex::default(),
+    );
     let working = {
         let log = Arc::clone(&log);
         tokio::spawn(async move { log.work(&worker).await })
@@ -66,7 +70,10 @@ async fn nothing_that_was_queued_is_lost_and_nothing_comes_twice() {
     let killing = async {
         for kill in 1..=KILLS {
             let reached = kill * 2_500;
-            until("enough is submitted", async || ids.load(Ordering::Relaxed) > reached).await;
+            until("enough is submitted", async || {
+                ids.load(Ordering::Relaxed) > reached
+            })
+            .await;
             server.kill();
             server.start_again(None);
         }
@@ -77,14 +84,21 @@ async fn nothing_that_was_queued_is_lost_and_nothing_comes_twice() {
         told.queued.iter().all(|id| log.has(*id))
     })
     .await;
-    until("the queue is empty", async || nodes[0].depth().requests == 0).await;
+    until("the queue is empty", async || {
+        nodes[0].depth().requests == 0
+    })
+    .await;
     working.abort();
     assert!(told.committed.iter().all(|id| log.has(*id)));
     for id in &told.refused {
         assert!(!log.has(*id), "{id} was refused and is stored");
     }
     assert_eq!(log.twice.load(Ordering::Relaxed), 0, "stored twice");
-    assert!(told.committed.len() > 1_000, "{} were committed", told.committed.len());
+    assert!(
+        told.committed.len() > 1_000,
+        "{} were committed",
+        told.committed.len()
+    );
     let depth = nodes[0].depth();
     assert_eq!((depth.entries, depth.bytes), (0, 0));
 }
@@ -107,11 +121,16 @@ async fn what_a_server_may_have_forgotten_is_marked() {
     server.kill();
     server.start_again(None);
     let worker = open(&server.url(), &beside(&options, "worker-2")).await;
-    until("the node is back", async || api.submit(request(2, 1, 0)).await.is_ok()).await;
+    until("the node is back", async || {
+        api.submit(request(2, 1, 0)).await.is_ok()
+    })
+    .await;
     let mut received = receive(&worker).await;
     while received.len() < 2 {
         received.extend(receive(&worker).await);
     }
-    let marks = received.iter().map(|one| (first_id(&one.request), one.redelivered));
+    let marks = received
+        .iter()
+        .map(|one| (first_id(&one.request), one.redelivered));
     assert_eq!(marks.collect::<Vec<_>>(), [(1, true), (2, false)]);
 }

@@ -51,10 +51,6 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -112,7 +108,11 @@ impl Drop for Server {
 }
 
 fn launch(dir: &Path, port: u16, arguments: &[String]) -> Child {
-    let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .unwrap();
     let mut command = Command::new("redis-server");
     if let Some(file) = arguments.first().filter(|first| first.ends_with(".conf")) {
         command.arg(dir.join(file));
@@ -125,6 +125,11 @@ fn launch(dir: &Path, port: u16, arguments: &[String]) -> Child {
     if !arguments.iter().any(|one| one == "--sentinel") {
         command.args(["--save", ""]);
     }
-    let child = command.args(rest).stdin(Stdio::null()).stdout(log).stderr(Stdio::null()).spawn();
+    let child = command
+        .args(rest)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn();
     child.expect("redis-server is installed; `tools/test-needs` does that")
 }

@@ -9,9 +9,18 @@ fn what_can_be_read_is_shown_without_secrets() {
         (" redis://10.0.0.7:7000/5\n", "redis://10.0.0.7:7000/5"),
         ("redis://[::1]:7000", "redis://[::1]:7000/0"),
         ("redis://[fe80::2]/", "redis://[fe80::2]:6379/0"),
-        ("rediss://ann:s3cret@redis.example/1", "rediss://redis.example:6379/1"),
-        ("rediss://:s3%2Fcr%40et@redis.example", "rediss://redis.example:6379/0"),
-        ("redis://s3cret@redis.example", "redis://redis.example:6379/0"),
+        (
+            "rediss://ann:s3cret@redis.example/1",
+            "rediss://redis.example:6379/1",
+        ),
+        (
+            "rediss://:s3%2Fcr%40et@redis.example",
+            "rediss://redis.example:6379/0",
+        ),
+        (
+            "redis://s3cret@redis.example",
+            "redis://redis.example:6379/0",
+        ),
         (
             "redis+sentinel://ann:s3cret@a.example,b.example:7000/the-log",
             "redis+sentinel://a.example:26379,b.example:7000/the-log/0",
@@ -52,9 +61,15 @@ fn what_cannot_be_used_is_refused_with_what_to_write() {
         ("redis://host/1/2", "from 0 to 65535"),
         ("redis://host,other", "several hosts"),
         ("redis://host?timeout=3", "the only parameters"),
-        ("redis+sentinel://host", "redis+sentinel://host:port/master-name"),
+        (
+            "redis+sentinel://host",
+            "redis+sentinel://host:port/master-name",
+        ),
         ("redis+sentinel://host/?sentinel_user=a", "master-name"),
-        ("redis+sentinel://host/m?sentinel_user=a&sentinel_user=b", "each once"),
+        (
+            "redis+sentinel://host/m?sentinel_user=a&sentinel_user=b",
+            "each once",
+        ),
         ("redis+sentinel://host/m?user=a", "the only parameters"),
     ];
     for (url, expected) in cases {
@@ -68,12 +83,18 @@ fn what_cannot_be_used_is_refused_with_what_to_write() {
 fn certificates_belong_to_tls_and_come_with_their_keys() {
     let settings = |url| RedisSettings::parse(url).unwrap();
     let pem = || Some(b"-----BEGIN".to_vec());
-    let why = settings("redis://host").with_certificates(pem(), None, None).unwrap_err();
+    let why = settings("redis://host")
+        .with_certificates(pem(), None, None)
+        .unwrap_err();
     assert!(why.to_string().contains("write rediss://"), "{why}");
     for (certificate, key) in [(pem(), None), (None, pem())] {
         let given = settings("rediss://host").with_certificates(None, certificate, key);
         assert!(given.unwrap_err().to_string().contains("needs its key"));
     }
-    settings("redis://host").with_certificates(None, None, None).unwrap();
-    settings("rediss://host").with_certificates(pem(), pem(), pem()).unwrap();
+    settings("redis://host")
+        .with_certificates(None, None, None)
+        .unwrap();
+    settings("rediss://host")
+        .with_certificates(pem(), pem(), pem())
+        .unwrap();
 }

@@ -101,6 +101,23 @@ pub(crate) async fn outcome(waiter: Waiter) -> Outcome {
     outcome.expect("whoever waits is answered")
 }
 
+/// Settles what comes again until somebody is answered: after a server was away it may take more
+/// than one attempt.
+pub(crate) async fn settle_until_answered(worker: &Open, as_: &Outcome, waiter: Waiter) -> Outcome {
+    let working = async {
+        loop {
+            let again = receive(worker).await;
+            assert!(again.iter().all(|one| one.redelivered));
+            let outcomes = again.iter().map(|one| (one.id, as_.clone()));
+            worker.settle(outcomes.collect()).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = working => unreachable!(),
+        outcome = outcome(waiter) => outcome,
+    }
+}
+
 pub(crate) fn first_id(request: &Request) -> u128 {
     request.entries[0].id.as_u128()
 }
@@ -123,8 +140,11 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 /// A connection of the test's own.
 pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
-    let client = Client::open(url).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    try_connection(url).await.unwrap()
+}
+
+pub(crate) async fn try_connection(url: &str) -> redis::RedisResult<MultiplexedConnection> {
+    Client::open(url)?.get_multiplexed_async_connection().await
 }
 
 pub(crate) async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> T {

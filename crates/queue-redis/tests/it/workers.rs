@@ -6,9 +6,7 @@ use audittrail_queue::conformance::request;
 use audittrail_queue::{Outcome, Queue};
 
 use crate::server::Server;
-use crate::support::{
-    ask, beside, committed, first_id, open, options, outcome, receive, until,
-};
+use crate::support::{ask, beside, committed, first_id, open, options, outcome, receive, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_worker_left_is_taken_over() {
@@ -24,7 +22,9 @@ async fn what_a_dead_worker_left_is_taken_over() {
     assert_eq!(first_id(&again[0].request), 1);
     assert!(again[0].redelivered);
     assert_eq!(again[0].request.entries.len(), 3);
-    heir.settle(vec![(again[0].id, committed(7))]).await.unwrap();
+    heir.settle(vec![(again[0].id, committed(7))])
+        .await
+        .unwrap();
     assert_eq!(outcome(waiter).await, committed(7));
     until("the node knows it", async || api.depth().requests == 0).await;
 }
@@ -68,7 +68,10 @@ async fn who_stands_by_takes_nothing() {
         let received = receive(&leader).await;
         assert_eq!(first_id(&received[0].request), id);
         assert!(!received[0].redelivered);
-        leader.settle(vec![(received[0].id, committed(id as u64))]).await.unwrap();
+        leader
+            .settle(vec![(received[0].id, committed(id as u64))])
+            .await
+            .unwrap();
         assert_eq!(outcome(waiter).await, committed(id as u64));
     }
     let key = format!("{}:requests", options.prefix);
@@ -90,8 +93,9 @@ async fn only_what_is_settled_leaves_the_stream() {
     while received.len() < 1_000 {
         received.extend(receive(&queue).await);
     }
-    let (kept, settled): (Vec<_>, Vec<_>) =
-        received.into_iter().partition(|one| first_id(&one.request) % 10 == 3);
+    let (kept, settled): (Vec<_>, Vec<_>) = received
+        .into_iter()
+        .partition(|one| first_id(&one.request) % 10 == 3);
     let outcomes = settled.iter().rev().map(|one| (one.id, Outcome::Unknown));
     queue.settle(outcomes.collect()).await.unwrap();
     let key = format!("{}:requests", options.prefix);
@@ -103,7 +107,10 @@ async fn only_what_is_settled_leaves_the_stream() {
         again.extend(receive(&queue).await);
     }
     let ids = |deliveries: &[audittrail_queue::Delivery]| -> Vec<u128> {
-        deliveries.iter().map(|one| first_id(&one.request)).collect()
+        deliveries
+            .iter()
+            .map(|one| first_id(&one.request))
+            .collect()
     };
     assert_eq!(ids(&again), ids(&kept));
     let outcomes = again.iter().map(|one| (one.id, Outcome::Unknown));
