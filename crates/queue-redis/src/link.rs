@@ -198,7 +198,9 @@ fn classify(error: &RedisError) -> (CallError, bool) {
             Some("OOM") => return (CallError::OutOfMemory, true),
             // Each is said before a script does anything.
             Some("NOAUTH" | "WRONGPASS") => Some(false),
-            Some("MISCONF" | "NOREPLICAS" | "BUSY" | "WRONGTYPE" | "NOGROUP") => Some(true),
+            Some("NOTADDED" | "MISCONF" | "NOREPLICAS" | "BUSY" | "WRONGTYPE" | "NOGROUP") => {
+                Some(true)
+            }
             _ => None,
         },
     };

@@ -50,7 +50,12 @@ local entries, bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 if e > 0 and (e + entries > tonumber(ARGV[1]) or b + bytes > tonumber(ARGV[2])) then
   return {0, r, e, b, n}
 end
-redis.call('XADD', KEYS[1], '*', 'm', ARGV[7], 'e', ARGV[3], 'b', ARGV[4], 'n', ARGV[5], 't', ARGV[6])
+local added = redis.pcall('XADD', KEYS[1], '*', 'm', ARGV[7], 'e', ARGV[3], 'b', ARGV[4], 'n', ARGV[5], 't', ARGV[6])
+if type(added) == 'table' and added.err then
+  -- Without a code of its own it could as well come from later.
+  if string.sub(added.err, 1, 4) == 'ERR ' then added.err = 'NOTADDED ' .. string.sub(added.err, 5) end
+  return added
+end
 r, e, b, n = r + 1, e + entries, b + bytes, n + 1
 local text = function(number) return string.format('%.0f', number) end
 redis.call('HSET', KEYS[2], 'r', text(r), 'e', text(e), 'b', text(b), 'n', text(n))
