@@ -28,6 +28,9 @@
 //! `receive` and `settle` as the sequencer does. One that stands by does not call `receive`: that
 //! alone takes requests. Both may be one process.
 //!
+//! Nothing here spawns, but for the `redis` library: a task for each connection, on the runtime that
+//! it was made on.
+//!
 //! # What holds
 //!
 //! - A request is one entry of a stream: it is delivered whole or not at all. It leaves the stream
