@@ -26,6 +26,11 @@ missing() {
     exit 2
 }
 
+# A variable that a workflow has no value for is empty: it is not set.
+for name in "${!AUDITTRAIL_@}" SMOKE_URL; do
+    [ -n "${!name:-}" ] || unset "$name"
+done
+
 [ $# = 2 ] || missing "usage: deploy/deploy.sh embedded|shared IMAGE"
 variant=$1
 export AUDITTRAIL_IMAGE=$2
