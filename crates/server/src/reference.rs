@@ -13,22 +13,22 @@ const SECRETS: [(&str, &str, &str); 4] = [
     (
         "LOG_SIGNING_KEY",
         "made at first start",
-        "The key that signs entries, at least 32 bytes.",
+        "The key that signs entries, at least 32 bytes",
     ),
     (
         "AUDITTRAIL_EARLIER_SIGNING_KEYS",
         "",
-        "The keys that signed entries before, one a line.",
+        "The keys that signed entries before, one a line",
     ),
     (
         "AUDITTRAIL_CHECKPOINT_KEY",
         "made at first start",
-        "The key that signs checkpoints, as `audittrail keys new` prints it.",
+        "The key that signs checkpoints, as `audittrail keys new` prints it",
     ),
     (
         "AUDITTRAIL_JWT_SECRET",
         "made at first start",
-        "The secret of HS256 tokens, at least 32 bytes.",
+        "The secret of HS256 tokens, at least 32 bytes",
     ),
 ];
 
@@ -76,7 +76,8 @@ fn code(text: &str) -> String {
 }
 
 fn variable(arg: &Arg) -> Option<String> {
-    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+    arg.get_env()
+        .map(|name| name.to_string_lossy().into_owned())
 }
 
 fn flag(arg: &Arg) -> String {
@@ -102,7 +103,9 @@ fn help(arg: &Arg) -> (String, String) {
 }
 
 fn settings(command: &Command, page: &mut String) -> std::fmt::Result {
-    page.push_str("\n| variable | flag | in the file | default | meaning |\n|---|---|---|---|---|\n");
+    page.push_str(
+        "\n| variable | flag | in the file | default | meaning |\n|---|---|---|---|---|\n",
+    );
     for arg in command.get_arguments() {
         let Some(variable) = variable(arg) else {
             continue;
@@ -117,10 +120,11 @@ fn settings(command: &Command, page: &mut String) -> std::fmt::Result {
             code(&default)
         };
         let (flag, in_file) = (code(&flag(arg)), code(in_file));
+        // The last full stop of a help text is left out by its macro.
+        let meaning = cell(meaning.trim_end_matches('.'));
         writeln!(
             page,
-            "| `{variable}` | {flag} | {in_file} | {default} | {} |",
-            cell(&meaning)
+            "| `{variable}` | {flag} | {in_file} | {default} | {meaning} |"
         )?;
     }
     Ok(())

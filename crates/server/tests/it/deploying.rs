@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::support::{BINARY, command, repository, success, text};
 
 /// Of the stacks themselves, for who deploys.
-const OF_THE_STACKS: [&str; 9] = [
+const OF_THE_STACKS: [&str; 10] = [
     "AUDITTRAIL_ADDRESS",
     "AUDITTRAIL_API_PORTS",
     "AUDITTRAIL_API_REPLICAS",
@@ -17,7 +17,11 @@ const OF_THE_STACKS: [&str; 9] = [
     "AUDITTRAIL_IMAGE",
     "AUDITTRAIL_MEMORY",
     "AUDITTRAIL_PORT",
+    "AUDITTRAIL_PORT_MODE",
 ];
+
+/// Heeded once `serve` takes MongoDB and Redis; stack.yml and the profile `shared` are for that.
+const NOT_YET: [&str; 1] = ["AUDITTRAIL_WORKER"];
 
 fn words(text: &str) -> BTreeSet<&str> {
     let part_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
@@ -43,7 +47,7 @@ fn the_stacks_use_settings_that_exist() {
     ] {
         let stack = std::fs::read_to_string(repository("deploy").join(file)).unwrap();
         for name in words(&stack) {
-            let of_stack = OF_THE_STACKS.contains(&name) || name == "AUDITTRAIL_PORT_MODE";
+            let of_stack = OF_THE_STACKS.contains(&name) || NOT_YET.contains(&name);
             assert!(
                 known.contains(name) || of_stack,
                 "{file}: {name} is no setting"
