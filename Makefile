@@ -13,6 +13,8 @@
 #            measures one log as it grows, as a table and a plot in target/growth.svg
 # make bench-functions
 #            criterion benches of what every entry goes through
+# make bench-queue-redis REDIS_URL=redis://localhost
+#            rate and latency of the queue in Redis; on a server of its own where none is named
 # make crash-soak COUNT=500
 #            kills the server (SIGKILL) under load, so many times on one log
 # make fault-soak COUNT=500
@@ -73,7 +75,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
+.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
 	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence fuzz \
 	fuzz-all fuzz-witness FORCE
@@ -115,6 +117,9 @@ bench-growth: $(BINARY)
 
 bench-functions:
 	cd benches && $(CARGO) bench --locked --target-dir ../target/benches
+
+bench-queue-redis:
+	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-queue-redis --example bench
 
 crash-soak: $(BINARY)
 	tools/crash-soak $(BINARY) --kills $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
