@@ -242,7 +242,7 @@ async fn queue_only(
         .iter()
         .map(|entry| json!({ "id": entry.id.to_string() }))
         .collect();
-    shared.submit(request).await?;
+    shared.submit(request.with_acknowledgement()).await?;
     let mut body = if single {
         ids.into_iter().next().unwrap_or_default()
     } else {

@@ -27,6 +27,8 @@ const TAKE: Take = Take {
 /// Bytes of a sealed part, so that an entry has about as many as a small one of ours.
 const SEALED: usize = 200;
 const TIME: Duration = Duration::from_secs(5);
+/// For the server to start.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Own(Child);
 
@@ -54,7 +56,9 @@ fn start(dir: &std::path::Path) -> (Own, String) {
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(dir);
     let own = Own(command.stdout(Stdio::null()).spawn().unwrap());
+    let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < PATIENCE, "redis-server does not start");
         std::thread::sleep(Duration::from_millis(5));
     }
     (own, format!("redis://127.0.0.1:{port}"))

@@ -11,8 +11,6 @@ const REFUSED: u8 = 2;
 const UNKNOWN: u8 = 3;
 /// Why a request was refused is cut to so many bytes.
 const LONGEST_REASON: usize = 1_024;
-/// A request never has more entries, whatever a message says of itself.
-const MOST_ENTRIES: usize = 1 << 24;
 
 /// One answer: the token of whoever waits, and the outcome.
 pub(crate) fn encode_answer(token: u64, outcome: &Outcome) -> Vec<u8> {
@@ -67,8 +65,13 @@ fn runs(placed: &[Placed]) -> Vec<(Placed, usize)> {
     runs
 }
 
-/// The answers of one stream entry; `None` if the bytes are none.
-pub(crate) fn decode_answers(bytes: &[u8]) -> Option<Vec<(u64, Outcome)>> {
+/// The answers of one stream entry, to those that wait; `None` if the bytes are none. `entries_of`
+/// says how many entries the request has that waits under a token: an answer that speaks of others
+/// is `Unknown`, and memory is bounded by what was sent.
+pub(crate) fn decode_answers(
+    bytes: &[u8],
+    entries_of: impl Fn(u64) -> Option<usize>,
+) -> Option<Vec<(u64, Outcome)>> {
     let (&version, mut rest) = bytes.split_first()?;
     if version != VERSION {
         return None;
@@ -76,21 +79,30 @@ pub(crate) fn decode_answers(bytes: &[u8]) -> Option<Vec<(u64, Outcome)>> {
     let mut answers = Vec::new();
     while !rest.is_empty() {
         let token = u64::from_le_bytes(take(&mut rest)?);
-        answers.push((token, outcome(&mut rest)?));
+        let entries = entries_of(token);
+        let outcome = outcome(&mut rest, entries.unwrap_or(0))?;
+        if entries.is_some() {
+            answers.push((token, outcome));
+        }
     }
     Some(answers)
 }
 
-fn outcome(rest: &mut &[u8]) -> Option<Outcome> {
+fn outcome(rest: &mut &[u8], entries: usize) -> Option<Outcome> {
     let [kind] = take(rest)?;
     Some(match kind {
-        COMMITTED => Outcome::Committed(placed(rest)?),
+        COMMITTED => placed(rest, entries)?.map_or(Outcome::Unknown, Outcome::Committed),
         CONFLICT => {
             let count = number(rest)?;
             if count > rest.len() / 4 {
                 return None;
             }
-            Outcome::Conflict((0..count).map(|_| number(rest)).collect::<Option<_>>()?)
+            let positions = (0..count).map(|_| number(rest));
+            let positions: Vec<usize> = positions.collect::<Option<_>>()?;
+            match positions.iter().all(|position| *position < entries) {
+                true => Outcome::Conflict(positions),
+                false => Outcome::Unknown,
+            }
         }
         REFUSED => {
             let length = number(rest)?;
@@ -103,22 +115,28 @@ fn outcome(rest: &mut &[u8]) -> Option<Outcome> {
     })
 }
 
-fn placed(rest: &mut &[u8]) -> Option<Vec<Placed>> {
+/// Where the entries are; the inner `None` if they are more than so many.
+fn placed(rest: &mut &[u8], entries: usize) -> Option<Option<Vec<Placed>>> {
     let mut placed = Vec::new();
+    let mut fits = true;
     for _ in 0..number(rest)? {
         let first = u64::from_le_bytes(take(rest)?);
         let count = number(rest)?;
         let [retried] = take(rest)?;
-        if retried > 1 || placed.len() + count > MOST_ENTRIES {
+        if retried > 1 {
             return None;
         }
         let end = first.checked_add(count as u64)?;
+        fits = fits && count <= entries - placed.len();
+        if !fits {
+            continue;
+        }
         placed.extend((first..end).map(|index| Placed {
             index,
             retried: retried == 1,
         }));
     }
-    Some(placed)
+    Some(fits.then_some(placed))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -142,6 +160,10 @@ mod tests {
         [vec![VERSION], encoded.flatten().collect()].concat()
     }
 
+    fn decode(bytes: &[u8]) -> Option<Vec<(u64, Outcome)>> {
+        decode_answers(bytes, |_| Some(10_000))
+    }
+
     fn some() -> Vec<(u64, Outcome)> {
         let at = |index, retried| Placed { index, retried };
         vec![
@@ -162,7 +184,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let bytes = whole(&some());
-        assert_eq!(decode_answers(&bytes), Some(some()));
+        assert_eq!(decode(&bytes), Some(some()));
         let run = encode_answer(1, &some()[0].1);
         assert_eq!(run.len(), 8 + 1 + 4 + 13, "a thousand in a row are one run");
     }
@@ -170,7 +192,7 @@ mod tests {
     #[test]
     fn a_long_reason_is_cut_between_characters() {
         let long = Outcome::Refused(format!("{}ä and more", "x".repeat(1_023)));
-        let answers = decode_answers(&whole(&[(1, long)]));
+        let answers = decode(&whole(&[(1, long)]));
         assert_eq!(
             answers,
             Some(vec![(1, Outcome::Refused("x".repeat(1_023)))])
@@ -181,19 +203,36 @@ mod tests {
     fn what_is_cut_short_or_foreign_is_no_answer() {
         let bytes = whole(&some()[..1]);
         for end in 2..bytes.len() {
-            assert_eq!(decode_answers(&bytes[..end]), None, "{end} bytes");
+            assert_eq!(decode(&bytes[..end]), None, "{end} bytes");
         }
-        assert_eq!(decode_answers(&[]), None);
-        assert_eq!(decode_answers(&[2]), None);
-        assert_eq!(decode_answers(&[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 9]), None);
-        // One that claims to have more entries than any request.
-        let mut huge = vec![VERSION];
-        huge.extend([0; 8]);
-        huge.push(COMMITTED);
-        huge.extend(1_u32.to_le_bytes());
-        huge.extend(0_u64.to_le_bytes());
-        huge.extend(u32::MAX.to_le_bytes());
-        huge.push(0);
-        assert_eq!(decode_answers(&huge), None);
+        assert_eq!(decode(&[]), None);
+        assert_eq!(decode(&[2]), None);
+        assert_eq!(decode(&[VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 9]), None);
+    }
+
+    /// A few bytes can claim to be billions of entries.
+    #[test]
+    fn an_answer_of_more_entries_than_were_sent_is_unknown() {
+        let mut answers = vec![VERSION];
+        for token in [1_u64, 2, 3] {
+            answers.extend(token.to_le_bytes());
+            answers.push(COMMITTED);
+            answers.extend(2_u32.to_le_bytes());
+            for count in [1, u32::MAX] {
+                answers.extend(7_u64.to_le_bytes());
+                answers.extend(count.to_le_bytes());
+                answers.push(0);
+            }
+        }
+        answers.extend(encode_answer(4, &Outcome::Conflict(vec![0, 2])));
+        answers.extend(encode_answer(5, &Outcome::Conflict(vec![0, 1])));
+        let waiting = |token| (token != 2).then_some(2);
+        let expected = vec![
+            (1, Outcome::Unknown),
+            (3, Outcome::Unknown),
+            (4, Outcome::Unknown),
+            (5, Outcome::Conflict(vec![0, 1])),
+        ];
+        assert_eq!(decode_answers(&answers, waiting), Some(expected));
     }
 }

@@ -1,6 +1,6 @@
 //! What this process has of the queue in its hands: received from Redis, and not settled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use audittrail_queue::{Delivery, DeliveryId, Request, Take};
 
@@ -21,6 +21,11 @@ pub(crate) struct Held {
     ready: BTreeMap<StreamId, Item>,
     given: HashMap<DeliveryId, (StreamId, Item)>,
     given_ids: HashMap<StreamId, DeliveryId>,
+    /// Put off until the next [`Held::go_on`].
+    later: BTreeMap<StreamId, Item>,
+    /// While requests are claimed: what was settled since that began. Redis may have given it
+    /// before that.
+    settled: Option<HashSet<StreamId>>,
     next_id: u64,
     /// The consumer's name in Redis that all of this belongs to.
     pub(crate) consumer: String,
@@ -29,14 +34,31 @@ pub(crate) struct Held {
 impl Held {
     /// Forgets everything: Redis has it, and gives it again to the new consumer.
     pub(crate) fn start_anew(&mut self, consumer: String) {
-        self.ready.clear();
-        self.given.clear();
-        self.given_ids.clear();
+        self.clear();
         self.consumer = consumer;
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.ready.clear();
+        self.given.clear();
+        self.given_ids.clear();
+        self.later.clear();
+    }
+
+    /// Whether it is here already, or was and is settled.
     pub(crate) fn has(&self, id: StreamId) -> bool {
-        self.ready.contains_key(&id) || self.given_ids.contains_key(&id)
+        self.ready.contains_key(&id)
+            || self.given_ids.contains_key(&id)
+            || self.later.contains_key(&id)
+            || self.settled.as_ref().is_some_and(|ids| ids.contains(&id))
+    }
+
+    pub(crate) fn claim_begins(&mut self) {
+        self.settled = Some(HashSet::new());
+    }
+
+    pub(crate) fn claim_ends(&mut self) {
+        self.settled = None;
     }
 
     /// Whether nothing is ready.
@@ -92,6 +114,21 @@ impl Held {
             item.redelivered = true;
             self.ready.insert(id, item);
         }
+        self.go_on();
+    }
+
+    /// Takes back what was given out, until the next [`Held::go_on`].
+    pub(crate) fn put_off(&mut self, id: DeliveryId) {
+        if let Some((stream_id, mut item)) = self.given.remove(&id) {
+            self.given_ids.remove(&stream_id);
+            item.redelivered = true;
+            self.later.insert(stream_id, item);
+        }
+    }
+
+    /// Makes ready what was put off.
+    pub(crate) fn go_on(&mut self) {
+        self.ready.append(&mut self.later);
     }
 
     pub(crate) fn given(&self, id: DeliveryId) -> Option<&(StreamId, Item)> {
@@ -101,6 +138,70 @@ impl Held {
     pub(crate) fn settled(&mut self, id: DeliveryId) {
         if let Some((stream_id, _)) = self.given.remove(&id) {
             self.given_ids.remove(&stream_id);
+            if let Some(ids) = &mut self.settled {
+                ids.insert(stream_id);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audittrail_queue::conformance::request;
+
+    use super::*;
+
+    const ALL: Take = Take {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    fn id(milliseconds: u64) -> StreamId {
+        StreamId {
+            milliseconds,
+            sequence: 0,
+        }
+    }
+
+    fn with(ids: &[u64]) -> Held {
+        let mut held = Held::default();
+        for at in ids {
+            let item = Item {
+                request: request(u128::from(*at), 1, 0),
+                redelivered: false,
+                waits: None,
+            };
+            held.add(id(*at), item);
+        }
+        held
+    }
+
+    /// Redis gives a claimer its own requests too, as they were when it was asked.
+    #[test]
+    fn what_is_settled_during_a_claim_is_not_taken_in_again() {
+        let mut held = with(&[1, 2, 3]);
+        let given = held.take(ALL);
+        held.settled(given[0].id);
+        held.claim_begins();
+        held.settled(given[1].id);
+        assert!(!held.has(id(1)), "Redis had forgotten it by then");
+        assert!(held.has(id(2)), "settled meanwhile");
+        assert!(held.has(id(3)), "given out");
+        held.claim_ends();
+        assert!(!held.has(id(2)), "nothing is remembered for ever");
+    }
+
+    #[test]
+    fn what_is_put_off_waits_and_is_marked() {
+        let mut held = with(&[1, 2]);
+        let given = held.take(ALL);
+        held.put_off(given[1].id);
+        assert!(held.has(id(2)) && held.take(ALL).is_empty());
+        held.go_on();
+        let again = held.take(ALL);
+        assert!(again.len() == 1 && again[0].redelivered);
+        held.put_off(again[0].id);
+        held.reclaim();
+        assert_eq!(held.take(ALL).len(), 2, "reclaiming waits for nothing");
     }
 }

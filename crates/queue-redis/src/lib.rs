@@ -45,8 +45,13 @@
 //!   queued. While there is no connection it refuses at once, and nothing is kept.
 //! - Who waits is answered through a stream of his node, which ends with the node. An answer that
 //!   does not come within [`Options::answer_time`] is `Unknown`.
+//! - A request that was acknowledged as queued leaves the stream only when it is committed, or for
+//!   the dead letters. Refused, it comes again about a second later, marked.
 //! - Who can write to this Redis can delete requests, or have them delivered twice. He cannot make
-//!   an entry, or change one: [`signed_by`] sends it to the dead letters.
+//!   an entry that is stored, or change one: [`signed_by`] sends it to the dead letters. But answers
+//!   are not authenticated: he can delete a request and tell whoever waits that it is committed, at
+//!   an index of his choice. Let nobody but the log's own processes write there; a client that asks
+//!   for a proof of inclusion finds it out.
 //!
 //! # What Redis is asked for
 //!

@@ -17,6 +17,8 @@ const SEALED: usize = 32 + 4;
 const CLIENT_ID: u8 = 1;
 const TIMESTAMP_GIVEN: u8 = 2;
 const HAS_SEALED: u8 = 4;
+/// On every entry of the request, or on none.
+const ACKNOWLEDGED: u8 = 8;
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,7 @@ pub fn encode_request(request: &Request) -> Result<Vec<u8>, MessageError> {
     bytes.extend(count.to_le_bytes());
     for entry in request.entries.iter() {
         let record = &entry.record;
-        bytes.push(flags(entry));
+        bytes.push(flags(entry, request.acknowledged));
         bytes.extend(entry.id.as_bytes());
         bytes.extend(record.key_id.0);
         bytes.extend(record.signature);
@@ -64,7 +66,7 @@ pub fn encode_request(request: &Request) -> Result<Vec<u8>, MessageError> {
     Ok(bytes)
 }
 
-fn flags(entry: &Submission) -> u8 {
+fn flags(entry: &Submission, acknowledged: bool) -> u8 {
     let origin = match entry.origin {
         IdOrigin::Server => 0,
         IdOrigin::Client {
@@ -74,7 +76,8 @@ fn flags(entry: &Submission) -> u8 {
             timestamp_given: true,
         } => CLIENT_ID | TIMESTAMP_GIVEN,
     };
-    origin | entry.record.sealed.as_ref().map_or(0, |_| HAS_SEALED)
+    let sealed = entry.record.sealed.as_ref().map_or(0, |_| HAS_SEALED);
+    origin | sealed | if acknowledged { ACKNOWLEDGED } else { 0 }
 }
 
 /// The request of these bytes. Leaf hashes are computed from the leaves. Memory is bounded by
@@ -102,16 +105,25 @@ fn entries(mut rest: &[u8]) -> Option<Request> {
     if count == 0 || count > rest.len() / ENTRY {
         return None;
     }
+    let acknowledged = rest.first()? & ACKNOWLEDGED;
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        entries.push(entry(&mut rest)?);
+        entries.push(entry(&mut rest, acknowledged)?);
     }
-    rest.is_empty().then(|| Request::new(entries))
+    let request = rest.is_empty().then(|| Request::new(entries))?;
+    Some(if acknowledged == 0 {
+        request
+    } else {
+        request.with_acknowledgement()
+    })
 }
 
-fn entry(rest: &mut &[u8]) -> Option<Submission> {
+fn entry(rest: &mut &[u8], acknowledged: u8) -> Option<Submission> {
     let [flags] = take(rest)?;
-    let origin = match flags & !HAS_SEALED {
+    if flags & ACKNOWLEDGED != acknowledged {
+        return None;
+    }
+    let origin = match flags & !(HAS_SEALED | ACKNOWLEDGED) {
         0 => IdOrigin::Server,
         CLIENT_ID => IdOrigin::Client {
             timestamp_given: false,

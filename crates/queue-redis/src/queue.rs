@@ -21,7 +21,7 @@ use crate::held::Item;
 use crate::keys::{GROUP, Keys, is_node};
 use crate::link::{CallError, Link, Pause};
 use crate::message::encode_request;
-use crate::receiving::Receiving;
+use crate::receiving::{Dead, Receiving};
 use crate::scripts::{self, Script};
 use crate::server::{ConnectError, Connector, Report, inspect, not_durable};
 use crate::settings::RedisSettings;
@@ -275,11 +275,17 @@ impl Inner {
 
     /// What all scripts that change the depth answer: something, then the depth. Gives the first.
     pub(crate) fn hear_depth(&self, answer: Value) -> Option<u64> {
+        self.hear(answer, None)
+    }
+
+    /// What was counted up to the change `asked` is replaced, although it may seem to be later: all
+    /// may have been deleted, and counting begun anew.
+    fn hear(&self, answer: Value, asked: Option<u64>) -> Option<u64> {
         let numbers = value::array(answer)?;
         let numbers: Option<Vec<u64>> = numbers.iter().map(value::number).collect();
         let [first, requests, entries, bytes, number] = numbers?.try_into().ok()?;
         let mut counted = self.counted();
-        if number >= counted.number {
+        if number >= counted.number || asked == Some(counted.number) {
             *counted = Counted {
                 requests,
                 entries,
@@ -316,6 +322,7 @@ impl Inner {
     }
 
     async fn read_depth(&self) {
+        let asked = self.counted().number;
         let answer = self
             .control
             .call(self.options.command_time, |mut connection| async move {
@@ -325,7 +332,7 @@ impl Inner {
                 depth.await
             });
         if let Ok(answer) = answer.await {
-            self.hear_depth(answer);
+            self.hear(answer, Some(asked));
         }
     }
 
@@ -348,6 +355,7 @@ impl Inner {
         loop {
             tick.tick().await;
             self.waiting.tick(most);
+            self.receiving.go_on();
             tokio::join!(ping(&self.small), ping(&self.large), self.read_depth());
             number += 1;
             if number % SETTINGS_TICKS == 0 {
@@ -369,24 +377,24 @@ impl Inner {
         }
         let mut pause = Pause::default();
         loop {
-            match self.connector.connect().await {
-                Ok(connection) => {
-                    pause = Pause::default();
-                    let why = self.read_answers(connection).await;
-                    tracing::debug!(error = why, "the connection for answers was lost");
-                }
-                Err(error) if pause.is_first() => {
-                    tracing::warn!(%error, "answers cannot be read; trying again");
-                }
-                Err(_) => {}
+            let why = match self.connector.connect().await {
+                Ok(connection) => self.read_answers(connection, &mut pause).await,
+                Err(error) => error.to_string(),
+            };
+            if pause.is_first() {
+                tracing::warn!(error = why, "answers cannot be read; trying again");
             }
             pause.wait().await;
         }
     }
 
-    /// Reads until the connection fails. From the beginning: what came while there was no
-    /// connection is there, and what was read before finds nobody who waits.
-    async fn read_answers(&self, mut connection: MultiplexedConnection) -> String {
+    /// Reads until that fails; the pause is over once it succeeded. From the beginning: what came
+    /// while there was no connection is there, and what was read before finds nobody who waits.
+    async fn read_answers(
+        &self,
+        mut connection: MultiplexedConnection,
+        pause: &mut Pause,
+    ) -> String {
         let key = self.keys.answers(&self.options.node);
         let mut last = StreamId::default();
         loop {
@@ -407,9 +415,12 @@ impl Inner {
             let Some(entries) = entries else {
                 return "Redis gave an answer of another form".to_owned();
             };
+            *pause = Pause::default();
             for mut entry in entries {
                 last = entry.id;
-                let answers = entry.take(b"a").and_then(|bytes| decode_answers(&bytes));
+                let entries_of = |token| self.waiting.entries(token);
+                let answers = entry.take(b"a");
+                let answers = answers.and_then(|bytes| decode_answers(&bytes, entries_of));
                 for (token, outcome) in answers.unwrap_or_default() {
                     self.waiting.answer(token, outcome);
                 }
@@ -448,6 +459,64 @@ impl Inner {
             Err(CallError::NotDone(why)) => Err(SubmitError::Unavailable(why)),
             Err(CallError::Unknown(why)) => Err(SubmitError::Unknown(why)),
         }
+    }
+
+    /// Moves an acknowledged request whose ids are taken to the dead letters: its client was told
+    /// that it is queued.
+    async fn put_aside(
+        &self,
+        consumer: &str,
+        name: DeliveryId,
+        id: StreamId,
+        waits: Option<(String, u64)>,
+        positions: Vec<usize>,
+    ) {
+        let reason = format!(
+            "its client was told that it is queued, and other entries have the ids of its entries \
+             {positions:?}"
+        );
+        tracing::warn!(%id, reason, "a request goes to the dead letters");
+        let outcome = Outcome::Conflict(positions);
+        let dead = Dead {
+            id,
+            reason: &reason,
+            waits: waits.as_ref(),
+            outcome: &outcome,
+        };
+        let dead = &dead;
+        let buried = self
+            .control
+            .call(self.options.command_time, |mut connection| async move {
+                self.run_bury(&mut connection, consumer, dead).await
+            });
+        let result = match buried.await {
+            Ok(answer) => self.hear_depth(answer).is_some(),
+            Err(CallError::Unknown(error)) => {
+                tracing::warn!(
+                    error,
+                    "it is not known whether it is there; it may come again"
+                );
+                false
+            }
+            Err(error) => {
+                tracing::warn!(?error, "Redis refuses a dead letter; trying again later");
+                self.receiving.with_held(|held| {
+                    if held.consumer == consumer {
+                        held.put_off(name);
+                    }
+                });
+                return;
+            }
+        };
+        if !result {
+            self.receiving.reset();
+            return;
+        }
+        self.receiving.with_held(|held| {
+            if held.consumer == consumer {
+                held.settled(name);
+            }
+        });
     }
 
     async fn settle_some(
@@ -510,7 +579,7 @@ impl Queue for RedisQueue {
         if !inner.submits.swap(true, Ordering::AcqRel) {
             inner.submitted.notify_one();
         }
-        let (token, waiter) = inner.waiting.add();
+        let (token, waiter) = inner.waiting.add(request.entries.len());
         match inner.add(&request, token).await {
             Ok(()) => Ok(waiter),
             Err(error) => {
@@ -527,21 +596,34 @@ impl Queue for RedisQueue {
     }
 
     /// Where Redis is away, or does not say whether it did it, the requests come again, marked: what
-    /// is stored is found by its ids then, and whoever waits is answered.
+    /// is stored is found by its ids then, and whoever waits is answered. So do acknowledged ones
+    /// that are refused, once a second; those in conflict go to the dead letters.
     async fn settle(&self, outcomes: Vec<(DeliveryId, Outcome)>) -> Result<(), QueueError> {
         let inner = &self.0;
         let mut names = Vec::with_capacity(outcomes.len());
+        let mut conflicts = Vec::new();
         let (consumer, mut settled) = inner.receiving.with_held(|held| {
             let mut settled = Vec::with_capacity(outcomes.len());
             for (name, outcome) in outcomes {
-                if let Some((id, item)) = held.given(name) {
-                    names.push(name);
-                    settled.push((*id, item.clone(), outcome));
+                let Some((id, item)) = held.given(name) else {
+                    continue;
+                };
+                match outcome {
+                    Outcome::Refused(_) | Outcome::Unknown if item.request.acknowledged => {
+                        held.put_off(name);
+                    }
+                    Outcome::Conflict(positions) if item.request.acknowledged => {
+                        conflicts.push((name, *id, item.waits.clone(), positions));
+                    }
+                    outcome => {
+                        names.push(name);
+                        settled.push((*id, item.clone(), outcome));
+                    }
                 }
             }
             (held.consumer.clone(), settled)
         });
-        if settled.is_empty() {
+        if settled.is_empty() && conflicts.is_empty() {
             return Ok(());
         }
         // After a restart of Redis requests may come before this connection is made anew.
@@ -551,6 +633,9 @@ impl Queue for RedisQueue {
         let parts = settled.chunks(SETTLED_AT_ONCE);
         let parts = parts.map(|part| inner.settle_some(&consumer, part));
         let results = join_all(parts).await;
+        for (name, id, waits, positions) in conflicts {
+            inner.put_aside(&consumer, name, id, waits, positions).await;
+        }
         match results.into_iter().find_map(Result::err) {
             Some(error) => {
                 tracing::warn!(?error, "requests could not be settled and will come again");

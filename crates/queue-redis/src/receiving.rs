@@ -11,7 +11,7 @@ use std::time::Duration;
 use audittrail_queue::{Delivery, Outcome, Request, Take};
 use futures_util::FutureExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
@@ -96,7 +96,11 @@ impl Receiving {
             // A permit is kept for one who comes later, so nothing is missed in between.
             {
                 let mut state = self.state();
-                let deliveries = state.held.take(take);
+                // What has to be compared with Redis first is not given out.
+                let deliveries = match state.reset {
+                    true => Vec::new(),
+                    false => state.held.take(take),
+                };
                 if !deliveries.is_empty() || (state.closed && state.drained) {
                     return deliveries;
                 }
@@ -124,10 +128,21 @@ impl Receiving {
         self.wanted.notify_one();
     }
 
-    /// What is held has to be compared with what Redis has.
+    /// What is held may not be what Redis has: it is forgotten, and Redis gives it again.
     pub(crate) fn reset(&self) {
-        self.state().reset = true;
+        let mut state = self.state();
+        state.held.clear();
+        state.reset = true;
+        // Of a closed queue too.
+        state.drained = false;
+        drop(state);
         self.wanted.notify_one();
+    }
+
+    /// Gives out again what was put off.
+    pub(crate) fn go_on(&self) {
+        self.state().held.go_on();
+        self.arrived.notify_one();
     }
 
     pub(crate) fn close(&self) {
@@ -163,6 +178,16 @@ impl Receiving {
         self.state().drained = true;
         self.arrived.notify_one();
     }
+}
+
+/// A request that goes to the dead letters.
+pub(crate) struct Dead<'d> {
+    pub(crate) id: StreamId,
+    pub(crate) reason: &'d str,
+    /// The node that waits, and its token.
+    pub(crate) waits: Option<&'d (String, u64)>,
+    /// What it is told.
+    pub(crate) outcome: &'d Outcome,
 }
 
 /// A connection with what was found out when it was made.
@@ -224,17 +249,10 @@ impl Inner {
 
     async fn open(&self, generation: u64) -> Result<Live, String> {
         let connection = self.connector.connect().await;
-        let mut connection = connection.map_err(|error| error.to_string())?;
+        let connection = connection.map_err(|error| error.to_string())?;
         let suspect = self.welcome(connection.clone()).await;
         let suspect = suspect.map_err(|error| error.to_string())?;
         let consumer = format!("{}/{generation}", self.options.node);
-        let mut command = redis::cmd("XGROUP");
-        // From the beginning: what was added before there was a group is delivered too.
-        command.arg(&["CREATE", &self.keys.requests, GROUP, "0", "MKSTREAM"]);
-        match command.query_async::<Value>(&mut connection).await {
-            Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.to_string()),
-            _ => {}
-        }
         self.receiving
             .with_held(|held| held.start_anew(consumer.clone()));
         let mut live = Live {
@@ -243,10 +261,31 @@ impl Inner {
             suspect,
             last: None,
         };
-        for earlier in self.earlier_consumers(&mut live).await? {
+        let earlier = match self.earlier_consumers(&mut live).await {
+            Ok(earlier) => earlier,
+            // Most likely there is no group yet. One is not made before that is known: a Redis that
+            // is out of memory refuses it even where there is one.
+            Err(_) => {
+                self.make_group(&mut live).await?;
+                self.earlier_consumers(&mut live).await?
+            }
+        };
+        for earlier in earlier {
             self.inherit(&mut live, &earlier).await?;
         }
         Ok(live)
+    }
+
+    async fn make_group(&self, live: &mut Live) -> Result<(), String> {
+        let mut command = redis::cmd("XGROUP");
+        // From the beginning: what was added before there was a group is delivered too.
+        command.arg(&["CREATE", &self.keys.requests, GROUP, "0", "MKSTREAM"]);
+        let made = command.query_async::<Value>(&mut live.connection);
+        match tokio::time::timeout(self.options.command_time, made).await {
+            Ok(Err(error)) if error.code() != Some("BUSYGROUP") => Err(error.to_string()),
+            Ok(_) => Ok(()),
+            Err(_) => Err(SILENT.to_owned()),
+        }
     }
 
     /// The consumers that this process was before and that have something still.
@@ -296,13 +335,16 @@ impl Inner {
     /// Claims what is due, then asks for new requests once.
     async fn bring(&self, live: &mut Live, take: Take) -> Result<(), String> {
         let claim = self.receiving.state().claim.take();
-        if let Some(claim) = claim
-            && let Err(why) = self.claim(live, claim).await
-        {
-            // It is still to be done.
-            let mut state = self.receiving.state();
-            state.claim = state.claim.max(Some(claim));
-            return Err(why);
+        if let Some(claim) = claim {
+            self.receiving.with_held(Held::claim_begins);
+            let claimed = self.claim(live, claim).await;
+            self.receiving.with_held(Held::claim_ends);
+            if let Err(why) = claimed {
+                // It is still to be done.
+                let mut state = self.receiving.state();
+                state.claim = state.claim.max(Some(claim));
+                return Err(why);
+            }
         }
         let closed = self.receiving.is_closed();
         if closed && live.last.is_none() {
@@ -377,7 +419,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Checks requests and makes them ready; what cannot be delivered goes to the dead letters.
+    /// Checks requests and makes them ready; what cannot be delivered goes to the dead letters. Where
+    /// Redis refuses that it stays as it is, and is claimed again when it was left for long enough.
     async fn take_in(
         &self,
         live: &mut Live,
@@ -385,6 +428,7 @@ impl Inner {
         redelivered: bool,
     ) -> Result<(), String> {
         let mut ready = Vec::with_capacity(entries.len());
+        let mut result = Ok(());
         for (number, mut entry) in (1..).zip(entries) {
             let id = entry.id;
             if self.receiving.with_held(|held| held.has(id)) {
@@ -401,7 +445,12 @@ impl Inner {
                         waits,
                     },
                 )),
-                Err(reason) => self.bury(live, id, &reason, redelivered, waits).await?,
+                Err(reason) => {
+                    result = self.bury(live, id, &reason, redelivered, waits).await;
+                    if result.is_err() {
+                        break;
+                    }
+                }
             }
             if number % TURN == 0 {
                 tokio::task::yield_now().await;
@@ -413,7 +462,7 @@ impl Inner {
             }
         });
         self.receiving.arrived.notify_one();
-        Ok(())
+        result
     }
 
     fn checked(&self, entry: &mut StreamEntry) -> Result<Request, String> {
@@ -425,6 +474,7 @@ impl Inner {
         Ok(request)
     }
 
+    /// An error is one of the connection.
     async fn bury(
         &self,
         live: &mut Live,
@@ -442,24 +492,46 @@ impl Inner {
                 "the queue gave something else than was sent: {reason}"
             ))
         };
-        let answers = waits.as_ref().map(|(node, _)| self.keys.answers(node));
-        let token = waits.map_or(0, |(_, token)| token);
-        let bury = self.scripts.bury.run(&mut live.connection, |command| {
+        let dead = Dead {
+            id,
+            reason,
+            waits: waits.as_ref(),
+            outcome: &outcome,
+        };
+        let bury = self.run_bury(&mut live.connection, &live.consumer, &dead);
+        let answer = tokio::time::timeout(self.options.command_time, bury).await;
+        match answer.map_err(|_| SILENT)? {
+            Ok(answer) => {
+                self.hear_depth(answer).ok_or(STRANGE)?;
+            }
+            Err(error) if error.code().is_some() => {
+                tracing::error!(%id, %error, "Redis refuses a dead letter; trying again later");
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Moves a request to the dead letters and answers whoever waits, in one step.
+    pub(crate) async fn run_bury(
+        &self,
+        connection: &mut MultiplexedConnection,
+        consumer: &str,
+        dead: &Dead<'_>,
+    ) -> RedisResult<Value> {
+        let answers = dead.waits.map(|(node, _)| self.keys.answers(node));
+        let token = dead.waits.map_or(0, |(_, token)| *token);
+        let bury = self.scripts.bury.run(connection, |command| {
             command.arg(3 + usize::from(answers.is_some()));
             command.arg(&[&self.keys.requests, &self.keys.depth, &self.keys.dead]);
             if let Some(answers) = &answers {
                 command.arg(answers);
             }
-            self.answer_arguments(command, &live.consumer);
-            command.arg(id.to_string()).arg(reason);
-            command.arg(encode_answer(token, &outcome));
+            self.answer_arguments(command, consumer);
+            command.arg(dead.id.to_string()).arg(dead.reason);
+            command.arg(encode_answer(token, dead.outcome));
         });
-        let answer = tokio::time::timeout(self.options.command_time, bury).await;
-        let answer = answer
-            .map_err(|_| SILENT)?
-            .map_err(|error| error.to_string())?;
-        self.hear_depth(answer).ok_or(STRANGE)?;
-        Ok(())
+        bury.await
     }
 
     async fn ask(&self, live: &mut Live, command: &Cmd, wait: Duration) -> Result<Value, String> {
@@ -479,4 +551,49 @@ fn waits(entry: &mut StreamEntry) -> Option<(String, u64)> {
     let node = String::from_utf8(entry.take(b"n")?).ok()?;
     let token = String::from_utf8(entry.take(b"t")?).ok()?.parse().ok()?;
     is_node(&node).then_some((node, token))
+}
+
+#[cfg(test)]
+mod tests {
+    use audittrail_queue::conformance::request;
+
+    use super::*;
+
+    const ALL: Take = Take {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    fn add(receiving: &Receiving, milliseconds: u64) {
+        let id = StreamId {
+            milliseconds,
+            sequence: 0,
+        };
+        let item = Item {
+            request: request(u128::from(milliseconds), 1, 0),
+            redelivered: false,
+            waits: None,
+        };
+        receiving.with_held(|held| held.add(id, item));
+    }
+
+    /// Redis may have settled it, and only the answer was lost.
+    #[test]
+    fn what_may_be_settled_is_not_given_out_again_before_redis_was_asked() {
+        let receiving = Receiving::default();
+        add(&receiving, 1);
+        let given = receiving.next(ALL).now_or_never();
+        assert_eq!(given.map(|given| given.len()), Some(1));
+        receiving.reset();
+        receiving.reclaim();
+        assert!(receiving.next(ALL).now_or_never().is_none());
+        // What the loop was about to add when it happened waits as well.
+        add(&receiving, 2);
+        assert!(receiving.next(ALL).now_or_never().is_none());
+        let mut state = receiving.state();
+        state.reset = false;
+        state.held.start_anew("one/2".to_owned());
+        drop(state);
+        assert!(receiving.next(ALL).now_or_never().is_none(), "Redis has it");
+    }
 }

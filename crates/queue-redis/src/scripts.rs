@@ -91,13 +91,12 @@ for i = 5, #ARGV, 5 do
     end
   end
 end
-if #ids > 0 then
-  redis.call('XACK', KEYS[1], group, unpack(ids))
-  redis.call('XDEL', KEYS[1], unpack(ids))
-end
 local has = redis.call('HMGET', KEYS[2], 'r', 'e', 'b', 'n')
 local r, e = tonumber(has[1] or 0), tonumber(has[2] or 0)
 local b, n = tonumber(has[3] or 0), tonumber(has[4] or 0)
+if #ids == 0 then return {0, r, e, b, n} end
+redis.call('XACK', KEYS[1], group, unpack(ids))
+redis.call('XDEL', KEYS[1], unpack(ids))
 r, e, b, n = math.max(r - #ids, 0), math.max(e - entries, 0), math.max(b - bytes, 0), n + 1
 local text = function(number) return string.format('%.0f', number) end
 redis.call('HSET', KEYS[2], 'r', text(r), 'e', text(e), 'b', text(b), 'n', text(n))
@@ -109,7 +108,8 @@ return {#ids, r, e, b, n}
 ";
 
 /// Moves a request that cannot be delivered to the dead letters, if it is still this consumer's.
-/// Of one that has more fields than any of ours the first ones are kept.
+/// Of one that has more fields than any of ours the first ones are kept. The acknowledgement comes
+/// first, as in [`SETTLE`]; where the addition is refused all the same, it is taken back.
 ///
 /// Keys: requests, depth, dead letters, and a stream of answers where there is one. Arguments:
 /// group, consumer, how many entries a stream of answers keeps, how long in milliseconds, id,
@@ -124,6 +124,7 @@ if #redis.call('XPENDING', KEYS[1], group, id, id, 1, consumer) == 0 then
 end
 local found = redis.call('XRANGE', KEYS[1], id, id)[1]
 local entries, bytes = 0, 0
+redis.call('XACK', KEYS[1], group, id)
 if found then
   local fields = found[2]
   local kept = {'reason', ARGV[6], 'id', id}
@@ -132,10 +133,13 @@ if found then
     if fields[i] == 'e' then entries = tonumber(fields[i + 1]) or 0 end
     if fields[i] == 'b' then bytes = tonumber(fields[i + 1]) or 0 end
   end
-  redis.call('XADD', KEYS[3], '*', unpack(kept))
+  local added = redis.pcall('XADD', KEYS[3], '*', unpack(kept))
+  if type(added) == 'table' and added.err then
+    redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'FORCE', 'JUSTID')
+    return added
+  end
   redis.call('XDEL', KEYS[1], id)
 end
-redis.call('XACK', KEYS[1], group, id)
 r, e, b, n = math.max(r - 1, 0), math.max(e - entries, 0), math.max(b - bytes, 0), n + 1
 local text = function(number) return string.format('%.0f', number) end
 redis.call('HSET', KEYS[2], 'r', text(r), 'e', text(e), 'b', text(b), 'n', text(n))
@@ -169,7 +173,8 @@ if redis.call('XLEN', KEYS[1]) ~= r then
     end
   until #page == 0
   local text = function(number) return string.format('%.0f', number) end
-  redis.call('HSET', KEYS[2], 'r', text(r), 'e', text(e), 'b', text(b), 'n', text(n))
+  -- A Redis that is out of memory refuses this; the answer holds all the same.
+  redis.pcall('HSET', KEYS[2], 'r', text(r), 'e', text(e), 'b', text(b), 'n', text(n))
 end
 return {1, r, e, b, n}
 ";
@@ -207,6 +212,7 @@ if (has[1] or ARGV[1] == '') and redis.call('EXISTS', KEYS[1]) == 1 then
     if stream[i] == 'last-generated-id' then last = stream[i + 1] end
   end
 end
-redis.call('HSET', KEYS[2], 'run', ARGV[1], 'suspect', last)
+-- Refused without memory: the next one who asks gets a later id, which is no harm.
+redis.pcall('HSET', KEYS[2], 'run', ARGV[1], 'suspect', last)
 return last
 ";

@@ -6,9 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use audittrail_queue::{Outcome, Waiter};
 use tokio::sync::oneshot;
 
+#[derive(Debug)]
+struct Waits {
+    answer: oneshot::Sender<Outcome>,
+    /// The tick when it began.
+    since: u32,
+    /// Of the request.
+    entries: usize,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    waiting: HashMap<u64, (oneshot::Sender<Outcome>, u32)>,
+    waiting: HashMap<u64, Waits>,
     next_token: u64,
     tick: u32,
 }
@@ -22,13 +31,18 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self) -> (u64, Waiter) {
+    /// For a request of so many entries.
+    pub(crate) fn add(&self, entries: usize) -> (u64, Waiter) {
         let (answer, waiter) = Waiter::new();
         let mut state = self.state();
         let token = state.next_token;
         state.next_token += 1;
-        let tick = state.tick;
-        state.waiting.insert(token, (answer, tick));
+        let waits = Waits {
+            answer,
+            since: state.tick,
+            entries,
+        };
+        state.waiting.insert(token, waits);
         (token, waiter)
     }
 
@@ -36,11 +50,16 @@ impl Waiting {
         self.state().waiting.remove(&token);
     }
 
+    /// How many entries the request has that somebody waits for under that token.
+    pub(crate) fn entries(&self, token: u64) -> Option<usize> {
+        self.state().waiting.get(&token).map(|waits| waits.entries)
+    }
+
     /// An answer for a token that nobody waits under, or waits under no more, is dropped.
     pub(crate) fn answer(&self, token: u64, outcome: Outcome) {
         let waiter = self.state().waiting.remove(&token);
-        if let Some((waiter, _)) = waiter {
-            let _ = waiter.send(outcome);
+        if let Some(waits) = waiter {
+            let _ = waits.answer.send(outcome);
         }
     }
 
@@ -52,7 +71,7 @@ impl Waiting {
         let now = state.tick;
         state
             .waiting
-            .retain(|_, (waiter, since)| !waiter.is_closed() && now.wrapping_sub(*since) <= most);
+            .retain(|_, one| !one.answer.is_closed() && now.wrapping_sub(one.since) <= most);
     }
 }
 
@@ -63,9 +82,10 @@ mod tests {
     #[tokio::test]
     async fn who_waits_too_long_learns_that_the_outcome_is_unknown() {
         let waiting = Waiting::default();
-        let (_, early) = waiting.add();
+        let (_, early) = waiting.add(1);
         waiting.tick(1);
-        let (token, late) = waiting.add();
+        let (token, late) = waiting.add(2);
+        assert_eq!(waiting.entries(token), Some(2));
         waiting.tick(1);
         assert_eq!(early.outcome().await, Outcome::Unknown);
         waiting.answer(token, Outcome::Conflict(vec![1]));
@@ -76,8 +96,8 @@ mod tests {
     #[test]
     fn who_went_away_is_not_kept() {
         let waiting = Waiting::default();
-        drop(waiting.add());
-        let (token, waiter) = waiting.add();
+        drop(waiting.add(1));
+        let (token, waiter) = waiting.add(1);
         waiting.tick(10);
         assert_eq!(waiting.state().waiting.len(), 1);
         waiting.remove(token);

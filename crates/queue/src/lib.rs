@@ -67,8 +67,17 @@ pub struct Take {
 /// `submit` returned `Ok`. Where it does not, nobody is told that a request is stored
 /// before it is settled as committed.
 ///
+/// **Acknowledged requests.** A durable queue loses no request that is marked as
+/// [`Request::acknowledged`]. Settled as refused or unknown it stays, and is delivered again by
+/// itself after a pause, marked as redelivered. Settled as a conflict it is kept aside for a
+/// person to look at, in the same step in which it leaves the queue.
+///
 /// **Delivery.** At least once: what was received and not settled is delivered again after
 /// [`Queue::reclaim`], marked as redelivered, so the sequencer looks its ids up.
+///
+/// **Late arrivals.** A request whose `submit` was [`SubmitError::Unknown`] may arrive later than
+/// the client's retry of it, and not marked. Where the server made its ids they are not looked up
+/// then: only that a store takes each id once keeps the entry from being stored twice.
 ///
 /// **Bounds.** What was submitted and not settled is bounded in entries and bytes, however
 /// slow the sequencer; beyond the bound a request is refused at once and nothing waits in
@@ -89,7 +98,8 @@ pub trait Queue: Send + Sync + 'static {
     /// was closed and everything in it was received.
     async fn receive(&self, take: Take) -> Result<Vec<Delivery>, QueueError>;
 
-    /// Says what became of received requests, and forgets them.
+    /// Says what became of received requests, and forgets them, but for acknowledged ones that
+    /// are not committed.
     async fn settle(&self, outcomes: Vec<(DeliveryId, Outcome)>) -> Result<(), QueueError>;
 
     /// Puts what was received and not settled back in front, for a new receiver.

@@ -53,6 +53,9 @@ pub struct Request {
     pub entries: Arc<[Submission]>,
     /// The sum of their sizes.
     pub size_bytes: usize,
+    /// Whether the client was, or will be, told that it is queued, and nobody waits for what becomes
+    /// of it: such a request must not get lost.
+    pub acknowledged: bool,
 }
 
 impl Request {
@@ -62,6 +65,16 @@ impl Request {
         Self {
             entries: entries.into(),
             size_bytes,
+            acknowledged: false,
+        }
+    }
+
+    /// The same, for a client that is told that it is queued.
+    #[must_use]
+    pub fn with_acknowledgement(self) -> Self {
+        Self {
+            acknowledged: true,
+            ..self
         }
     }
 }

@@ -6,7 +6,7 @@ use audittrail_queue::conformance::request;
 use audittrail_queue::{Outcome, Queue};
 
 use crate::server::Server;
-use crate::support::{ask, beside, committed, first_id, open, options, outcome, receive};
+use crate::support::{ask, beside, committed, first_id, open, options, outcome, receive, until};
 
 /// Nobody settles it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,4 +68,31 @@ async fn answers_survive_a_connection() {
         answers = answered => assert_eq!(answers, (committed(11), committed(12))),
     }
     drop(received);
+}
+
+/// A stream of answers that cannot be read is not asked for again and again without a pause.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_answers_in_vain_slows_down_and_goes_on() {
+    let server = Server::start(&[]);
+    let options = options("api");
+    let api = open(&server.url(), &options).await;
+    let worker = open(&server.url(), &beside(&options, "worker")).await;
+    let key = format!("{}:answers:api", options.prefix);
+    let _: () = ask(&server.url(), &["SET", &key, "no stream"]).await;
+    let began = std::time::Instant::now();
+    let waiter = api.submit(request(1, 1, 0)).await.unwrap();
+    until("it was asked for five times", async || {
+        let stats: String = ask(&server.url(), &["INFO", "commandstats"]).await;
+        let calls = stats.split("cmdstat_xread:calls=").nth(1);
+        let calls = calls.and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
+        calls >= Some(5)
+    })
+    .await;
+    // 50, 100, 200 and 400 ms.
+    assert!(began.elapsed() >= Duration::from_millis(700));
+    let _: u64 = ask(&server.url(), &["DEL", &key]).await;
+    let received = receive(&worker).await;
+    let outcomes = vec![(received[0].id, committed(0))];
+    worker.settle(outcomes).await.unwrap();
+    assert_eq!(outcome(waiter).await, committed(0));
 }

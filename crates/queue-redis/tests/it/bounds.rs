@@ -4,7 +4,7 @@ use audittrail_queue::conformance::request;
 use audittrail_queue::{Bounds, Outcome, Queue, SubmitError};
 
 use crate::server::Server;
-use crate::support::{ask, beside, open, options, outcome, receive, until};
+use crate::support::{ask, beside, committed, open, options, outcome, receive, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_nodes_together_are_bounded() {
@@ -89,6 +89,74 @@ async fn a_server_without_memory_is_full() {
     }
     assert_eq!(queue.depth().requests, 0);
     queue.submit(request(5_000, 1, 100_000)).await.unwrap();
+}
+
+/// A worker that starts while there is no memory at all gets in, drains the queue, and moves what
+/// cannot be delivered to the dead letters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_worker_drains_a_server_without_memory() {
+    let server = Server::start(&[]);
+    let options = options("api");
+    let api = open(&server.url(), &options).await;
+    let old = open(&server.url(), &beside(&options, "worker-1")).await;
+    let waiter = api.submit(request(0, 1, 0)).await.unwrap();
+    assert_eq!(receive(&old).await.len(), 1);
+    drop(old);
+    let requests = format!("{}:requests", options.prefix);
+    let _: String = ask(&server.url(), &["XADD", &requests, "*", "what", "ever"]).await;
+    for id in 1..200 {
+        api.submit(request(id, 1, 0)).await.unwrap();
+    }
+    let set = ["CONFIG", "SET", "maxmemory", "1"];
+    let _: () = ask(&server.url(), &set).await;
+    let _: u64 = ask(
+        &server.url(),
+        &["HDEL", &format!("{}:depth", options.prefix), "run"],
+    )
+    .await;
+    let refused = api.submit(request(999, 1, 0)).await;
+    assert_eq!(refused.unwrap_err(), SubmitError::Full);
+    let new = open(&server.url(), &beside(&options, "worker-2")).await;
+    let mut settled = 0;
+    while settled < 200 {
+        let received = receive(&new).await;
+        settled += received.len();
+        let outcomes = received.iter().map(|one| (one.id, committed(7)));
+        new.settle(outcomes.collect()).await.unwrap();
+    }
+    assert_eq!(outcome(waiter).await, committed(7));
+    until("nothing is left", async || new.depth().requests == 0).await;
+    let left: u64 = ask(&server.url(), &["XLEN", &requests]).await;
+    let dead: u64 = ask(
+        &server.url(),
+        &["XLEN", &format!("{}:dead", options.prefix)],
+    )
+    .await;
+    assert_eq!((left, dead), (0, 1));
+}
+
+/// Who empties the server empties the count as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_is_not_counted_for_ever() {
+    let server = Server::start(&[]);
+    let mut options = options("one");
+    options.bounds.entries = 10;
+    let queue = open(&server.url(), &options).await;
+    for id in 0..10 {
+        queue.submit(request(id, 1, 0)).await.unwrap();
+    }
+    assert!(!receive(&queue).await.is_empty());
+    assert!(!queue.depth().open);
+    let _: () = ask(&server.url(), &["FLUSHALL"]).await;
+    until("there is room", async || queue.depth().open).await;
+    assert_eq!(queue.depth().requests, 0);
+    let waiter = queue.submit(request(50, 1, 0)).await.unwrap();
+    // There is a new group, too.
+    let received = receive(&queue).await;
+    assert_eq!(received.len(), 1);
+    let outcomes = vec![(received[0].id, committed(1))];
+    queue.settle(outcomes).await.unwrap();
+    assert_eq!(outcome(waiter).await, committed(1));
 }
 
 /// The largest request that there is.

@@ -207,3 +207,76 @@ async fn what_fails_only_later_is_unknown() {
     assert_eq!(outcome, Outcome::Unknown);
     assert_eq!(dead(&server, &options.prefix).await.len(), 1);
 }
+
+/// Where Redis does not take a dead letter, good requests pass all the same, and it is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_is_refused_is_not_lost_and_holds_nothing_up() {
+    let server = Server::start(&[]);
+    let options = options("one");
+    let worker = open(&server.url(), &options).await;
+    let requests = format!("{}:requests", options.prefix);
+    let key = format!("{}:dead", options.prefix);
+    let _: () = ask(&server.url(), &["SET", &key, "no stream"]).await;
+    let _: String = ask(&server.url(), &["XADD", &requests, "*", "what", "ever"]).await;
+    for id in 1..4 {
+        let waiter = worker.submit(request(id, 1, 0)).await.unwrap();
+        let received = receive(&worker).await;
+        assert_eq!(received.len(), 1);
+        let outcomes = vec![(received[0].id, committed(id as u64))];
+        worker.settle(outcomes).await.unwrap();
+        assert_eq!(outcome(waiter).await, committed(id as u64));
+    }
+    let pending: (u64, String, String, Vec<(String, u64)>) =
+        ask(&server.url(), &["XPENDING", &requests, "sequencer"]).await;
+    assert_eq!(pending.0, 1, "it is still there");
+    let _: u64 = ask(&server.url(), &["DEL", &key]).await;
+    let moved = until("it is moved", async || {
+        !dead(&server, &options.prefix).await.is_empty()
+    });
+    tokio::select! {
+        _ = worker.receive(crate::support::ALL) => panic!("it was delivered"),
+        () = moved => {}
+    }
+    let left: u64 = ask(&server.url(), &["XLEN", &requests]).await;
+    assert_eq!(left, 0);
+}
+
+/// Its client knows only that it is queued, and will not send it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_queued_and_is_in_conflict_is_kept() {
+    let server = Server::start(&[]);
+    let options = options("api");
+    let api = open(&server.url(), &options).await;
+    let worker = open(&server.url(), &beside(&options, "worker")).await;
+    let queued = request(1, 3, 10).with_acknowledgement();
+    let message = encode_request(&queued).unwrap();
+    drop(api.submit(queued).await.unwrap());
+    let waiter = api.submit(request(10, 1, 0)).await.unwrap();
+    let mut received = receive(&worker).await;
+    while received.len() < 2 {
+        received.extend(receive(&worker).await);
+    }
+    let conflict = |at| Outcome::Conflict(vec![at]);
+    let key = format!("{}:dead", options.prefix);
+    let _: () = ask(&server.url(), &["SET", &key, "no stream"]).await;
+    let outcomes = vec![(received[0].id, conflict(2)), (received[1].id, conflict(0))];
+    worker.settle(outcomes).await.unwrap();
+    assert_eq!(outcome(waiter).await, conflict(0), "as ever");
+    let _: u64 = ask(&server.url(), &["DEL", &key]).await;
+    // It could not be kept, and so it comes again.
+    let again = receive(&worker).await;
+    assert!(again.len() == 1 && again[0].redelivered);
+    worker
+        .settle(vec![(again[0].id, conflict(2))])
+        .await
+        .unwrap();
+    let letters = dead(&server, &options.prefix).await;
+    assert_eq!(letters.len(), 1);
+    assert!(
+        reason(&letters[0]).contains("[2]"),
+        "{}",
+        reason(&letters[0])
+    );
+    assert!(letters[0].contains(&message), "all of it is kept");
+    assert_eq!(worker.depth().requests, 0);
+}

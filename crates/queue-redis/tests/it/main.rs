@@ -26,13 +26,13 @@ use std::sync::Arc;
 use audittrail_queue::Queue;
 use audittrail_queue::conformance;
 
-use crate::server::Server;
+use crate::server::{DURABLE, Server};
 use crate::support::{anything, open_with, options};
 
 /// On the server that REDIS_URL names, if it names one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_suite() {
-    let server = Server::start(&[]);
+    let server = Server::start(DURABLE);
     let url = std::env::var("REDIS_URL").unwrap_or_else(|_| server.url());
     conformance::run(async || {
         let mut options = options("one");

@@ -26,8 +26,10 @@ fn what_is_written_is_read() {
     for entries in [1, 2, 1_000] {
         let mut sent = request(7, entries, 20).entries.to_vec();
         sent[0].record.sealed = None;
-        let sent = Request::new(sent);
+        let mut sent = Request::new(sent);
+        sent.acknowledged = entries == 2;
         let read = decode_request(&encode_request(&sent).unwrap()).unwrap();
+        assert_eq!(read.acknowledged, sent.acknowledged);
         assert_eq!(read.size_bytes, sent.size_bytes);
         assert_eq!(read.entries.len(), sent.entries.len());
         assert!(
@@ -101,6 +103,12 @@ fn what_nothing_writes_is_malformed() {
             "{at} is {value}"
         );
     }
+    // Acknowledged in part.
+    let mut half = encode_request(&request(3, 2, 5).with_acknowledgement()).unwrap();
+    assert!(decode_request(&half).unwrap().acknowledged);
+    half[5] &= !8;
+    resum(&mut half);
+    assert_eq!(decode_request(&half).unwrap_err(), MessageError::Malformed);
     let mut longer = good;
     longer.push(0);
     resum(&mut longer);

@@ -61,6 +61,7 @@ where
     each_waiter_learns_its_own_outcome(make().await).await;
     dropping_a_waiter_changes_nothing(make().await).await;
     what_is_not_settled_comes_again(make().await).await;
+    refused_after_queued_comes_again(make().await).await;
     entries_are_bounded(make().await).await;
     bytes_are_bounded(make().await).await;
     a_large_request_passes_alone(make().await).await;
@@ -360,4 +361,31 @@ pub async fn what_is_not_settled_comes_again(queue: Arc<dyn Queue>) {
     for (waiter, expected) in waiters.into_iter().zip(expected) {
         assert_eq!(outcome(waiter).await, expected);
     }
+}
+
+/// What was acknowledged as queued is not lost when it is refused, or nobody knows: it comes again
+/// by itself, marked, until it is committed. Others are refused as ever. A queue that is not durable
+/// acknowledges nothing.
+pub async fn refused_after_queued_comes_again(queue: Arc<dyn Queue>) {
+    if !queue.is_durable() {
+        return;
+    }
+    let refused = Outcome::Refused("the store is away".to_owned());
+    let queued = request(0, 2, 0).with_acknowledgement();
+    drop(submit(&queue, queued.clone()).await);
+    let waits = submit(&queue, request(10, 1, 0)).await;
+    let mut deliveries = receive_requests(&queue, 2).await;
+    assert!(deliveries[0].request.acknowledged && !deliveries[1].request.acknowledged);
+    settle_all(&queue, &deliveries, &refused).await;
+    assert_eq!(outcome(waits).await, refused);
+    for settled in [Outcome::Unknown, refused, committed(0)] {
+        assert_depth(&queue, 1, 2, queued.size_bytes);
+        deliveries = receive_requests(&queue, 1).await;
+        assert_eq!(ids(&deliveries[0].request), [0, 1]);
+        assert!(deliveries[0].redelivered && deliveries[0].request.acknowledged);
+        settle_all(&queue, &deliveries, &settled).await;
+    }
+    assert_depth(&queue, 0, 0, 0);
+    queue.reclaim().await.unwrap();
+    assert_waits(queue.receive(ALL), "what was committed came again").await;
 }
