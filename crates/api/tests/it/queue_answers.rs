@@ -1,7 +1,7 @@
 //! What a client is told where the queue did not take its request, or does not say.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use audittrail_queue::{
@@ -11,15 +11,31 @@ use serde_json::json;
 
 use crate::support::Served;
 
-/// A queue whose answers to `submit` can be lost.
+/// A queue whose answers to `submit` can be lost, and that can say it is durable.
 pub(crate) struct Lossy {
-    pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) lost: Arc<AtomicBool>,
+    queue: Arc<dyn Queue>,
+    lost: AtomicBool,
+    durable: AtomicBool,
+    /// How many requests came that were marked as acknowledged.
+    acknowledged: AtomicUsize,
+}
+
+impl Lossy {
+    pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
+        Self {
+            queue,
+            lost: AtomicBool::new(false),
+            durable: AtomicBool::new(false),
+            acknowledged: AtomicUsize::new(0),
+        }
+    }
 }
 
 #[async_trait]
 impl Queue for Lossy {
     async fn submit(&self, request: Request) -> Result<Waiter, SubmitError> {
+        let marked = usize::from(request.acknowledged);
+        self.acknowledged.fetch_add(marked, Ordering::SeqCst);
         let waiter = self.queue.submit(request).await?;
         if self.lost.load(Ordering::SeqCst) {
             return Err(SubmitError::Unknown("its answer was lost".to_owned()));
@@ -40,7 +56,7 @@ impl Queue for Lossy {
     }
 
     fn is_durable(&self) -> bool {
-        self.queue.is_durable()
+        self.durable.load(Ordering::SeqCst)
     }
 
     fn depth(&self) -> Depth {
@@ -63,13 +79,13 @@ async fn a_queue_that_does_not_say_is_answered_with_the_ids() {
         let status = response.status().as_u16();
         (status, response.json::<serde_json::Value>().await.unwrap())
     };
-    served.lost.store(true, Ordering::SeqCst);
+    served.queue.lost.store(true, Ordering::SeqCst);
     let (status, problem) = post(&json!([{"action": "a"}, {"action": "b"}])).await;
     assert_eq!(status, 504, "{problem}");
     assert_eq!(problem["type"], "urn:audittrail:problem:outcome-unknown");
     let ids = problem["ids"].as_array().unwrap();
     assert_eq!(ids.len(), 2);
-    served.lost.store(false, Ordering::SeqCst);
+    served.queue.lost.store(false, Ordering::SeqCst);
     let again = json!([{"action": "a", "id": ids[0]}, {"action": "b", "id": ids[1]}]);
     let (status, receipt) = post(&again).await;
     assert_eq!(
@@ -77,4 +93,19 @@ async fn a_queue_that_does_not_say_is_answered_with_the_ids() {
         (201, &json!(1)),
         "{receipt}"
     );
+}
+
+/// Only what nobody waits for is marked: whoever waits is told himself that it was refused.
+#[tokio::test]
+async fn what_is_answered_as_queued_is_marked() {
+    let served = Served::start().await;
+    served.queue.durable.store(true, Ordering::SeqCst);
+    for (ack, expected, marked) in [("committed", 201, 0), ("queued", 202, 1)] {
+        let url = format!("http://{}/logs/?ack={ack}", served.address);
+        let request = served.client.post(&url).bearer_auth(&served.token);
+        let request = request.json(&json!({"action": "a"}));
+        let status = request.send().await.unwrap().status().as_u16();
+        assert_eq!(status, expected, "{ack}");
+        assert_eq!(served.queue.acknowledged.load(Ordering::SeqCst), marked);
+    }
 }

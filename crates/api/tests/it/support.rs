@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use audittrail_api::{Api, ApiSettings, Witnessed};
 use audittrail_auth::{AuthConfig, Authenticator, Claims, Role, mint};
@@ -68,8 +68,8 @@ pub(crate) struct Served {
     shown: Option<watch::Sender<KeptCheckpoint>>,
     /// What was read of the store.
     pub(crate) reads: Arc<Reads>,
-    /// Whether the queue takes requests and does not say so.
-    pub(crate) lost: Arc<AtomicBool>,
+    /// The API's side of the queue.
+    pub(crate) queue: Arc<Lossy>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -122,13 +122,9 @@ impl Served {
             secret: Some(SECRET.to_vec()),
             ..AuthConfig::default()
         };
-        let lost = Arc::new(AtomicBool::new(false));
-        let queue = Arc::new(Lossy {
-            queue,
-            lost: Arc::clone(&lost),
-        });
+        let lossy = Arc::new(Lossy::new(queue));
         let api = Api {
-            queue,
+            queue: Arc::clone(&lossy) as Arc<dyn Queue>,
             store: Arc::clone(&store),
             reader: Arc::new(Reader::new(store, keys, ORIGIN.to_owned())),
             authenticator: Arc::new(Authenticator::new(config).unwrap()),
@@ -159,7 +155,7 @@ impl Served {
             stop,
             shown,
             reads,
-            lost,
+            queue: lossy,
             client: reqwest::Client::new(),
         }
     }
