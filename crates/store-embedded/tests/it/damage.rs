@@ -362,7 +362,7 @@ fn each_bit_and_length_of_packed_segments_is_told_of_or_harmless() {
     }
     let tally = try_all(&original, &flips);
     println!("{} flips: {tally:?}", flips.len());
-    assert!(tally.told > 1_000 && tally.unharmed > 100, "{tally:?}");
+    assert!(tally.told > 1_000 && tally.unharmed > 60, "{tally:?}");
     assert_eq!(tally.slack, [0, 0], "fsck names every bit");
     let tally = try_all(&original, &cuts);
     println!("{} cuts: {tally:?}", cuts.len());
