@@ -248,8 +248,10 @@ fn spawn_by(mut command: Command, home: &Path) -> (Child, String) {
         ("AUDITTRAIL_LISTEN", "127.0.0.1:0"),
         ("AUDITTRAIL_METRICS_LISTEN", "same"),
     ] {
-        let mut given = command.get_envs();
-        if !given.any(|(name, value)| name == listen && value.is_some()) {
+        let given = command
+            .get_envs()
+            .any(|(name, value)| name == listen && value.is_some());
+        if !given {
             command.env(listen, at);
         }
     }

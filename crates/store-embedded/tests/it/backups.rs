@@ -562,15 +562,20 @@ fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
         drop(store);
         let path = Path::new(SECOND);
         let len = disk.open(path, Mode::Read).unwrap().len().unwrap();
-        assert!(len > 20_000, "{len}");
+        let third = 2 * len / 3;
         // The header and what follows; a place in the middle; two in one page.
-        for bytes in [0..600, len / 2..len / 2 + 1, 14_000..14_001, 14_200..14_210] {
+        for bytes in [
+            0..600,
+            len / 2..len / 2 + 1,
+            third..third + 1,
+            third + 9..third + 12,
+        ] {
             simulated.make_unreadable(path, bytes).unwrap();
         }
         let report = back_up(&disk).unwrap();
         assert!(report.found > 0, "{report:?}");
         assert!(
-            (4_096..40_000).contains(&report.unreadable_bytes),
+            (4_096..=48 << 10).contains(&report.unreadable_bytes),
             "{report:?}"
         );
         for finding in &report.findings {
@@ -589,7 +594,7 @@ fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
 
         // The disk gives one of the places after all, and then all of them.
         simulated.make_readable();
-        simulated.make_unreadable(path, 14_000..14_001).unwrap();
+        simulated.make_unreadable(path, third..third + 1).unwrap();
         let compare = |disk: &Arc<dyn Disk>| {
             copied(disk, (DATA, COPY), Purpose::Backup, |input| {
                 input.compare = true;
@@ -605,7 +610,7 @@ fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
 
         // What a copy has is not lost to it when the disk fails later.
         let whole = log_files(&disk, COPY);
-        simulated.make_unreadable(path, 0..len).unwrap();
+        simulated.make_unreadable(path, 40..len - 200).unwrap();
         let late = compare(&disk).unwrap();
         assert!(late.found > 0 && late.unreadable_bytes > 0, "{late:?}");
         assert_eq!(log_files(&disk, COPY), whole);
@@ -628,6 +633,9 @@ fn what_cannot_be_read_beyond_the_checkpoint_is_named() {
     simulated.make_unreadable(&path, end - 1..end).unwrap();
     let report = back_up(&disk).unwrap();
     assert!(report.entries < log.size());
-    assert_eq!(report.found, 1, "{report:?}");
-    assert!(report.findings[0].what.contains("cannot be read there"));
+    let mut findings = report.findings.iter();
+    assert!(
+        findings.any(|one| one.what.contains("cannot be read")),
+        "{report:?}"
+    );
 }
