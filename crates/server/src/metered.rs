@@ -267,7 +267,9 @@ mod tests {
         let refuse = async |log: &Log, entry| {
             let planned = log.plan(vec![entry]);
             disk.fail(Operation::Write, 0, FaultMode::NotDone);
-            let (before, after) = (log.edge.head(), planned.edge.head());
+            let mut after = log.clone();
+            after.accept(planned.clone());
+            let (before, after) = (log.edge.head(), after.edge.head());
             metered
                 .commit(before, planned.batch(), after)
                 .await

@@ -163,7 +163,10 @@ fn who_writes_does_not_wait_for_the_look_whether_there_is_room() {
     let (store, mut log, mut generator) = filled(&disk);
     let planned = log.plan(vec![generator.entry()]);
     disk.disk.fail(Operation::Write, 0, FaultMode::NotDone);
-    let refused = block_on(store.commit(log.edge.head(), planned.batch(), planned.edge.head()));
+    let mut after = log.clone();
+    after.accept(planned.clone());
+    let (before, after) = (log.edge.head(), after.edge.head());
+    let refused = block_on(store.commit(before, planned.batch(), after));
     assert_eq!(refused.unwrap_err().kind(), CommitErrorKind::Refused);
     let keeper = disk.stop_at("/log/probe.tmp");
     std::thread::scope(|scope| {
