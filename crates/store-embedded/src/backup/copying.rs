@@ -308,16 +308,17 @@ impl<'c> Copying<'c> {
         Ok(())
     }
 
-    /// Puts the next bytes, which verified where they are `sound`.
+    /// Puts the next bytes, which may fill in zeros of an earlier run: they verified, or do not only
+    /// because the disk does not give all of them.
     fn put(
         &self,
         file: &SegmentFile,
         part: &mut Part,
         bytes: &[u8],
-        sound: bool,
+        fills: bool,
     ) -> Result<(), StartError> {
         let put = part
-            .put(bytes, sound)
+            .put(bytes, fills)
             .map_err(unwritten(&self.target.layout))?;
         if put { Ok(()) } else { Err(self.differs(file)) }
     }
@@ -399,7 +400,7 @@ impl<'c> Copying<'c> {
                 .read(from, (end - from).min(READ_BYTES))
                 .map_err(read_failed(file))?;
             self.recall(place, from, &mut bytes, part)?;
-            self.put(file, part, &bytes, false)?;
+            self.put(file, part, &bytes, lost > 0)?;
             from += bytes.len() as u64;
         }
         Ok(end)

@@ -172,7 +172,7 @@ impl Target {
                 file: opened,
                 at: 0,
                 buffer: Vec::new(),
-                sound: true,
+                fills: true,
                 fixed: 0,
                 written: 0,
             })
@@ -295,8 +295,8 @@ pub(super) struct Part {
     /// Where `buffer` goes.
     at: u64,
     buffer: Vec<u8>,
-    /// Whether what is in it verified.
-    sound: bool,
+    /// Whether what is in it may take the place of zeros below the checkpoint.
+    fills: bool,
     /// Below this nothing is changed, since the checkpoint that was there covers it.
     fixed: u64,
     /// Bytes that were not there before.
@@ -308,13 +308,13 @@ impl Part {
         (self.at, self.fixed) = (at, fixed);
     }
 
-    /// Appends bytes, which verified where they are `sound`. `Ok(false)`: below the checkpoint there
-    /// stands something else.
-    pub(super) fn put(&mut self, bytes: &[u8], sound: bool) -> io::Result<bool> {
-        if self.sound != sound && !self.flush()? {
+    /// Appends bytes, which take the place of zeros where they are what `fills`. `Ok(false)`: below
+    /// the checkpoint there stands something else.
+    pub(super) fn put(&mut self, bytes: &[u8], fills: bool) -> io::Result<bool> {
+        if self.fills != fills && !self.flush()? {
             return Ok(false);
         }
-        self.sound = sound;
+        self.fills = fills;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITE_BYTES {
             return self.flush();
@@ -334,7 +334,8 @@ impl Part {
     }
 
     /// What is there already and equal stays as it is: it may be all that is left of the log. Zeros
-    /// below the checkpoint may be what could not be read then: what verifies takes their place.
+    /// below the checkpoint may be what could not be read then: what can be read now takes their
+    /// place.
     fn flush(&mut self) -> io::Result<bool> {
         let there = self
             .len
@@ -353,7 +354,7 @@ impl Part {
             if from < self.fixed {
                 let below = usize::try_from(self.fixed - from).unwrap_or(usize::MAX);
                 let mut pairs = existing.iter().zip(&self.buffer).skip(same).take(below);
-                if !(self.sound && pairs.all(|(one, other)| one == other || *one == 0)) {
+                if !(self.fills && pairs.all(|(one, other)| one == other || *one == 0)) {
                     return Ok(false);
                 }
                 self.len = self.len.max(end);
