@@ -374,9 +374,8 @@ impl Running {
         let metrics = self.metrics_listener.take().map(|listener| {
             let router = metrics_router(self.prometheus.clone()).merge(self.health.clone());
             // Places of its own, so that who asks for health does not wait for one of the API's.
-            let connections = bounds.connections.min(METRICS_CONNECTIONS);
             let bounds = Bounds {
-                connections,
+                connections: METRICS_CONNECTIONS,
                 ..bounds
             };
             http::serve(listener, router, bounds, stopped)
