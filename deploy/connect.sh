@@ -4,8 +4,8 @@
 #
 #   SSH_HOST, SSH_USER, SSH_PORT (22)   where
 #   SSH_PRIVATE_KEY                     goes to an agent, never to a file
-#   SSH_KNOWN_HOSTS                     lines of known_hosts for the host: what `ssh-keyscan HOST` prints,
-#                                       compared with the host's own /etc/ssh/*.pub
+#   SSH_KNOWN_HOSTS                     lines of known_hosts for the host: what `ssh-keyscan -p PORT HOST`
+#                                       prints, compared with the host's own /etc/ssh/*.pub
 #
 # Without SSH_KNOWN_HOSTS the host's key is believed as it comes, and shown; HOST_IS_KNOWN is then no,
 # and deploy.sh sends it no secret. Somebody in between could pretend to be the host and be told which

@@ -65,6 +65,22 @@ bring_secret() {
     say "made the secret audittrail_$name"
 }
 
+# All that is missing, before the first is made.
+lacking=()
+for name in "${needs[@]}"; do
+    case $name in
+        log_signing_key) brought=${LOG_SIGNING_KEY:-} ;;
+        mongo_username) brought=${MONGO_USERNAME:-} ;;
+        mongo_password) brought=${MONGO_PASSWORD:-} ;;
+        *) brought= ;;
+    esac
+    [ -n "$brought" ] || has_secret "$name" || lacking+=("audittrail_$name")
+done
+unset brought
+[ ${#lacking[@]} = 0 ] || missing "the swarm lacks the secrets ${lacking[*]}: docs/deploy.md says how to" \
+    "make them"
+[ "$variant" != shared ] || [ -n "${AUDITTRAIL_ORIGIN:-}" ] || missing "AUDITTRAIL_ORIGIN is not set"
+
 bring_secret log_signing_key "${LOG_SIGNING_KEY:-}"
 if [ "$variant" = shared ]; then
     bring_secret mongo_username "${MONGO_USERNAME:-}"
@@ -75,16 +91,10 @@ fi
 # From here on nothing that is started sees them.
 unset LOG_SIGNING_KEY MONGO_USERNAME MONGO_PASSWORD
 
-lacking=()
-for name in "${needs[@]}"; do
-    has_secret "$name" || lacking+=("audittrail_$name")
-done
-[ ${#lacking[@]} = 0 ] || missing "the swarm lacks the secrets ${lacking[*]}: docs/deploy.md says how to" \
-    "make them"
-
 # Configs of a swarm cannot be changed: their names follow their content.
 PROMETHEUS_CONFIG_VERSION=$(cat prometheus.yml alerts.yml | sha256sum | cut -c1-12)
-export PROMETHEUS_CONFIG_VERSION
+MONGO_SETUP_VERSION=$(sha256sum < mongo-setup.js | cut -c1-12)
+export PROMETHEUS_CONFIG_VERSION MONGO_SETUP_VERSION
 
 services() { docker service ls --filter "label=com.docker.stack.namespace=$stack" --format '{{.Name}}'; }
 state_of() { docker service inspect "$1" --format '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}'; }
@@ -109,10 +119,12 @@ settled() {
 
 # Until all services run as they should, and did so three times in a row.
 converge() {
-    local deadline=$((SECONDS + wait_seconds)) good=0 name all outcome
+    local deadline=$((SECONDS + wait_seconds)) good=0 name all outcome list
     while [ $good -lt 3 ]; do
         all=yes
-        for name in $(services); do
+        # A Docker that does not answer tells nothing, and no services are not all of them.
+        list=$(services) && [ -n "$list" ] || all=no
+        for name in $list; do
             outcome=0
             settled "$name" || outcome=$?
             case $outcome in
@@ -135,9 +147,11 @@ converge() {
 
 # What Docker put back by itself is no success.
 kept() {
-    local name
-    for name in $(services); do
-        if [[ $(state_of "$name") == rollback_* ]]; then
+    local name list state
+    list=$(services) && [ -n "$list" ] || return 1
+    for name in $list; do
+        state=$(state_of "$name") || return 1
+        if [[ $state == rollback_* ]]; then
             say "$name: its new tasks failed, and Docker put the earlier ones back"
             return 1
         fi
@@ -154,12 +168,15 @@ why() {
 }
 
 put_back() {
-    local name
-    for name in $(services); do
+    local name list state earlier
+    list=$(services) && [ -n "$list" ] || return 1
+    for name in $list; do
         # Where Docker did it already, the earlier version is the one that failed.
-        [[ $(state_of "$name") == rollback_* ]] && continue
-        if [ "$(docker service inspect "$name" --format '{{if .PreviousSpec}}yes{{end}}')" = yes ]; then
-            docker service rollback --detach "$name" >/dev/null
+        state=$(state_of "$name") || return 1
+        [[ $state == rollback_* ]] && continue
+        earlier=$(docker service inspect "$name" --format '{{if .PreviousSpec}}yes{{end}}') || return 1
+        if [ "$earlier" = yes ]; then
+            docker service rollback --detach "$name" >/dev/null || return 1
         else
             say "$name is new: it is left as it is"
         fi
@@ -176,9 +193,10 @@ if [ "${REGISTRY_AUTH:-no}" = yes ]; then
     [ "$known" = yes ] || missing "the registry's login is not sent to a host whose identity was not checked"
     options+=(--with-registry-auth)
 fi
-docker stack deploy --resolve-image "${RESOLVE_IMAGE:-always}" "${options[@]}" "$stack" >&2
+# One that breaks off may have changed some services: what there was before is put back.
+bring() { docker stack deploy --resolve-image "${RESOLVE_IMAGE:-always}" "${options[@]}" "$stack" >&2; }
 
-if converge && kept && "$smoke" "$stack" "$service"; then
+if bring && converge && kept && "$smoke" "$stack" "$service"; then
     say "runs"
     exit 0
 fi

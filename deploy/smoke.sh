@@ -23,7 +23,9 @@ if [ -n "$container" ]; then
     audittrail() { docker exec -i -e AUDITTRAIL_TOKEN "$container" /bin/audittrail "$@"; }
     export AUDITTRAIL_TOKEN=
     audittrail health >/dev/null || fail "it is not ready"
-    if AUDITTRAIL_TOKEN=$(audittrail token --sub smoke-test --role admin --ttl 2m 2>/dev/null); then
+    problem=$(mktemp)
+    trap 'rm -f "$problem"' EXIT
+    if AUDITTRAIL_TOKEN=$(audittrail token --sub smoke-test --role admin --ttl 2m 2>"$problem"); then
         mark="smoke-$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')"
         printf '{"action":"deploy.smoke","resource":"%s"}\n' "$mark" |
             audittrail import - >/dev/null || fail "an entry is not taken"
@@ -33,8 +35,11 @@ if [ -n "$container" ]; then
         id=$(sed -n 's/.*"id":"\([0-9a-f-]*\)".*/\1/p' <<<"$line")
         audittrail prove "$id" >/dev/null || fail "the entry is not proven"
         say "an entry was taken, verified and proven"
-    else
+    elif grep -q 'HS256' "$problem"; then
         say "it takes tokens of its issuer only: no entry was sent"
+    else
+        cat "$problem" >&2
+        fail "it makes no token"
     fi
 elif [ -z "${SMOKE_URL:-}" ]; then
     fail "no healthy task of $1_$2 runs on this node: set SMOKE_URL, or talk to a node that has one"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Reads a data directory as docs/formats.md describes it, with nothing but the standard library.
+Segments that are packed also need zstd: Python 3.14, or the package zstandard.
 
 usage: read_log.py DATA [--leaves]
 
@@ -17,6 +18,7 @@ import struct
 import sys
 
 SEGMENT, BATCH, RECORD = 88, 72, 84
+PACKED = b"ATPAK\r\n\0"
 
 
 def make_table():
@@ -69,6 +71,51 @@ def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def unzstd(frame, length):
+    try:
+        from compression import zstd  # Python 3.14
+        return zstd.decompress(frame)
+    except ImportError:
+        pass
+    try:
+        import zstandard
+    except ImportError:
+        sys.exit("the log has packed segments: to read them takes Python 3.14, or `pip install zstandard`")
+    try:
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=length)
+    except zstandard.ZstdError:
+        return b""
+
+
+def unpack(data, fail):
+    """The bytes of a packed segment before it was packed. Nothing that is kept twice may differ."""
+    header = data[:32]
+    if len(data) < 64 or data[-32:] != header:
+        fail(0, "the two headers of a packed segment differ")
+    version, block, length, zero, checksum = struct.unpack_from("<IIQII", header, 8)
+    if version != 1 or not block or zero or crc32c(header[:28]) != checksum:
+        fail(0, "the header of a packed segment is wrong")
+    size = 8 * -(-length // block) + 4
+    end = len(data) - 32 - 2 * size
+    tables = data[end:end + size], data[end + size:-32]
+    rows = tables[0][:-4]
+    if end < 32 or tables[0] != tables[1] or tables[0][-4:] != struct.pack("<I", crc32c(rows)):
+        fail(end, "the table of a packed segment is wrong")
+    out, at = [], 32
+    for number, (stored, checksum) in enumerate(struct.iter_unpack("<II", rows)):
+        bytes_of, expected = data[at:at + stored], min(block, length - number * block)
+        if at + stored > end or crc32c(bytes_of) != checksum:
+            fail(at, "the checksum of a packed block is wrong")
+        raw = bytes_of if stored == expected else unzstd(bytes_of, expected)
+        if len(raw) != expected:
+            fail(at, "a packed block is not what it was")
+        out.append(raw)
+        at += stored
+    if at != end:
+        fail(at, "the blocks of a packed segment end elsewhere")
+    return b"".join(out)
+
+
 class Log:
     """A log that is read from its start; what was added since then by another call of read."""
 
@@ -92,13 +139,31 @@ class Log:
         for name in sorted(os.listdir(folder)):
             if name.endswith(".seg"):
                 with open(os.path.join(folder, name), "rb") as segment:
-                    if os.fstat(segment.fileno()).st_size < self.ends.get(name, 0):
-                        self.fail(name, 0, "the segment was longer before")
-                    segment.seek(self.ends.get(name, 0))
-                    self.segment(name, segment.read())
+                    self.segment(name, self.unread(name, segment))
         if self.known.get(int(size)) != base64.b64decode(root):
             sys.exit("the checkpoint of size %s is not one of this log" % size)
         return int(size)
+
+    def unread(self, name, segment):
+        """What of a segment was not read yet; of one that was packed since, nothing is new."""
+        known = self.ends.get(name, 0)
+        packed = segment.read(8) == PACKED
+        length = os.fstat(segment.fileno()).st_size
+        segment.seek(0)
+        if packed:
+            if known:
+                segment.seek(16)
+                length = struct.unpack("<Q", segment.read(8))[0]
+                if length == known:
+                    return b""
+            segment.seek(0)
+            data = unpack(segment.read(), lambda at, what: self.fail(name, at - known, what))
+            if len(data) >= known:
+                return data[known:]
+        elif length >= known:
+            segment.seek(known)
+            return segment.read()
+        return self.fail(name, 0, "the segment was longer before")
 
     def segment(self, name, data):
         at = 0

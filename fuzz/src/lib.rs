@@ -1,5 +1,8 @@
 //! What several targets share: fixed keys, and small logs whose every answer is known.
 
+#[cfg(feature = "store")]
+pub mod directory;
+
 use audittrail_checkpoint::{Signer, VerifierKey};
 use audittrail_entry::{Limits, NewEntry, Record, SealWith, SigningKey, Submitter, Timestamp};
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash, node_hash};

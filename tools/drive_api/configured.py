@@ -171,6 +171,9 @@ def on_a_listener_of_their_own(world):
     server = world.server(settings={"AUDITTRAIL_METRICS_LISTEN": address})
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
         expect(b"audittrail_log_entries 0" in answer.read())
+    for path, said in (("/health/live", b"live"), ("/health/ready", b"ready")):
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=60) as answer:
+            expect(said in answer.read(), path)
     server.get("/metrics", None).problem(404, "not-found")
     server.arguments, server.settings = ["--metrics-listen", "none"], {}
     server.restart()

@@ -82,6 +82,12 @@ type State = Arc<Shared>;
 /// All routes. Every path is there with and without its trailing slash, but those of C2SP
 /// tlog-tiles, which are there exactly as it has them.
 pub fn router(api: Api) -> Router {
+    routers(api).0
+}
+
+/// [`router`], and one that has the two paths about health alone, for a listener whose connections
+/// no client of the API can take.
+pub fn routers(api: Api) -> (Router, Router) {
     let kibibytes = (api.settings.bodies_bytes >> 10).min(Semaphore::MAX_PERMITS);
     let (base_path, rate) = (api.settings.base_path.clone(), api.settings.rate);
     let shared = Arc::new(Shared {
@@ -100,14 +106,21 @@ pub fn router(api: Api) -> Router {
         let router_within = router.method_not_allowed_fallback(no_such_method);
         router = routes::at_root().nest(&base_path, router_within);
     }
-    router
+    let health = routes::at_root()
+        .with_state(Arc::clone(&shared))
+        .layer(from_fn_with_state(
+            Arc::clone(&shared),
+            request_id::with_request_id,
+        ));
+    let router = router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::clone(&shared))
         .layer(from_fn_with_state(Arc::clone(&shared), entrance::check))
         .layer(from_fn_with_state(shared, request_id::with_request_id))
         .layer(from_fn(compression::compress))
-        .layer(from_fn(leftover::discard))
+        .layer(from_fn(leftover::discard));
+    (router, health)
 }
 
 async fn no_such_path() -> Problem {

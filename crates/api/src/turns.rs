@@ -2,12 +2,15 @@
 //! gets a little further, all hold what they have made so far, and none is answered for long: health
 //! is asked in vain, too.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use audittrail_queue::Depth;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
 use crate::problem::{Problem, Slug};
@@ -63,31 +66,70 @@ const LATE: Duration = Duration::from_secs(5);
 /// With fewer entries before it a commit is not late for long: about one write of the sequencer.
 const FEW: usize = 16_384;
 
-/// How long commits take.
+/// What waits for its commit, and since when.
 #[derive(Default)]
-pub(crate) struct Commits {
-    /// Whether the last one that was waited for was late.
-    late: AtomicBool,
+pub(crate) struct Commits(Mutex<Waiting>);
+
+/// The sequencer takes what waits in order: with the outcome of one request all before it are done.
+/// A client that gives up takes nothing out of the queue, so that nothing is taken out here either.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    since: BTreeMap<u64, Instant>,
+}
+
+impl Waiting {
+    fn add(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.since.insert(number, now());
+        number
+    }
+
+    fn done(&mut self, number: u64) {
+        self.since = self.since.split_off(&(number + 1));
+    }
+
+    /// Since when the oldest of so many requests, all that there are, has waited.
+    fn oldest(&mut self, requests: usize) -> Option<Instant> {
+        while self.since.len() > requests {
+            self.since.pop_first();
+        }
+        self.since.first_key_value().map(|(_, since)| *since)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long something has waited; a simulation pauses this time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Commits {
-    /// The outcome, if it comes in a time.
+    /// The outcome of a request that was just submitted, if it comes in a time.
     pub(crate) async fn watch<T>(
         &self,
-        mut outcome: Pin<&mut impl Future<Output = T>>,
+        outcome: Pin<&mut impl Future<Output = T>>,
         longest: Duration,
     ) -> Result<T, Elapsed> {
-        let soon = tokio::time::timeout(LATE.min(longest), outcome.as_mut()).await;
-        self.late.store(soon.is_err(), Ordering::Relaxed);
-        match soon {
-            Ok(outcome) => Ok(outcome),
-            Err(_) => tokio::time::timeout(longest.saturating_sub(LATE), outcome).await,
+        let number = self.waiting().add();
+        let outcome = tokio::time::timeout(longest, outcome).await;
+        if outcome.is_ok() {
+            self.waiting().done(number);
         }
+        outcome
     }
 
-    /// Whether what is submitted now would be late.
+    /// Whether what is submitted now would be late: what was submitted before is.
     pub(crate) fn are_late(&self, depth: &Depth) -> bool {
-        self.late.load(Ordering::Relaxed) && depth.entries >= FEW
+        let oldest = self.waiting().oldest(depth.requests);
+        depth.entries >= FEW && oldest.is_some_and(|since| since.elapsed() > LATE)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,29 +143,54 @@ pub(crate) fn too_much() -> Problem {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn late_commits_let_nothing_more_in_until_few_wait() {
-        let commits = Commits::default();
-        let depth = |entries| Depth {
-            requests: 1,
+    fn depth(requests: usize, entries: usize) -> Depth {
+        Depth {
+            requests,
             entries,
             bytes: 0,
             open: true,
-        };
-        let after = |time| async move { tokio::time::sleep(time).await };
-        let longest = Duration::from_secs(30);
+        }
+    }
+
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn late_commits_let_nothing_more_in_until_few_wait() {
+        let commits = Commits::default();
         let watch = async |time| {
-            let outcome = std::pin::pin!(after(time));
-            commits.watch(outcome, longest).await.is_ok()
+            let outcome = std::pin::pin!(tokio::time::sleep(time));
+            commits.watch(outcome, LONGEST).await.is_ok()
         };
+        let look = async |time| {
+            tokio::time::sleep(time).await;
+            let late = commits.are_late(&depth(2, FEW));
+            assert!(!commits.are_late(&depth(2, FEW - 1)));
+            late
+        };
+        let (committed, early, late) = tokio::join!(watch(LATE * 3), look(LATE), look(LATE * 2));
+        assert!(committed && !early && late);
+        // What waited is committed.
+        assert!(!commits.are_late(&depth(2, FEW)));
+        // Without an outcome it waits still, though who sent it was told that nobody knows.
+        assert!(!watch(LONGEST * 2).await);
+        assert!(commits.are_late(&depth(1, FEW)));
         assert!(watch(LATE / 2).await);
-        assert!(!commits.are_late(&depth(FEW)));
-        assert!(watch(LATE * 2).await);
-        assert!(commits.are_late(&depth(FEW)) && !commits.are_late(&depth(FEW - 1)));
-        assert!(watch(LATE / 2).await);
-        assert!(!commits.are_late(&depth(FEW)));
-        assert!(!watch(longest * 2).await);
-        assert!(commits.are_late(&depth(FEW)));
+        assert!(!commits.are_late(&depth(1, FEW)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_client_gave_up_waits_on() {
+        let commits = Commits::default();
+        for _ in 0..3 {
+            let outcome = std::pin::pin!(std::future::pending::<()>());
+            let watched = commits.watch(outcome, LONGEST);
+            assert!(tokio::time::timeout(LATE / 2, watched).await.is_err());
+        }
+        assert!(commits.are_late(&depth(3, FEW)));
+        // The first was committed since, and then all of them.
+        assert!(!commits.are_late(&depth(1, FEW)));
+        assert!(!commits.are_late(&depth(0, 0)));
+        assert!(!commits.are_late(&depth(3, FEW)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
     Batch, CommitError, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store, StoreError,
@@ -48,22 +49,44 @@ pub(crate) fn describe() {
 
 /// A write that takes longer is a disk that does not answer.
 const STALLED: Duration = Duration::from_secs(5);
+/// So long an answer that the store is not ready counts for all who ask: to look may be to write.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The last look whether the store is ready, when it said no.
+#[derive(Clone)]
+struct NotReady {
+    looked: tokio::time::Instant,
+    kind: StoreErrorKind,
+    why: String,
+}
 
 /// Wraps a store.
 pub(crate) struct MeteredStore<S> {
     store: Arc<S>,
     /// Since when a write has been under way; there is one at a time.
     writing: Mutex<Option<Instant>>,
+    /// Held while somebody looks, so that the others get that answer.
+    not_ready: tokio::sync::Mutex<Option<NotReady>>,
 }
 
 impl<S> MeteredStore<S> {
     pub(crate) fn new(store: Arc<S>) -> Self {
-        let writing = Mutex::new(None);
-        Self { store, writing }
+        Self {
+            store,
+            writing: Mutex::new(None),
+            not_ready: tokio::sync::Mutex::new(None),
+        }
     }
 
     fn set_writing(&self, since: Option<Instant>) {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// What was found before may not be so any more.
+    fn look_again(&self) {
+        if let Ok(mut not_ready) = self.not_ready.try_lock() {
+            *not_ready = None;
+        }
     }
 
     fn stalled(&self) -> Option<Duration> {
@@ -77,6 +100,12 @@ impl<S> MeteredStore<S> {
 #[expect(clippy::disallowed_methods, reason = "durations are measured here")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Of the time that tests can set.
+#[expect(clippy::disallowed_methods, reason = "the server reads clocks")]
+fn looked_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point")]
@@ -103,6 +132,9 @@ impl<S: Store> Store for MeteredStore<S> {
         self.set_writing(Some(start));
         let outcome = self.store.commit(expected, batch, new).await;
         self.set_writing(None);
+        if outcome.is_ok() {
+            self.look_again();
+        }
         metrics::histogram!("audittrail_commit_duration_seconds").record(start.elapsed());
         match &outcome {
             Ok(()) => {
@@ -123,6 +155,7 @@ impl<S: Store> Store for MeteredStore<S> {
         let outcome = self.store.keep_checkpoint(checkpoint).await;
         self.set_writing(None);
         outcome?;
+        self.look_again();
         metrics::gauge!("audittrail_checkpoint_entries").set(count(checkpoint.head.size));
         Ok(())
     }
@@ -173,6 +206,10 @@ impl<S: Store> Store for MeteredStore<S> {
         self.store.hash_runs(level, ranges).await
     }
 
+    async fn open_part(&self, index: u64) -> Result<Option<Record>, StoreError> {
+        self.store.open_part(index).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         if let Some(time) = self.stalled() {
             let why = format!(
@@ -181,6 +218,80 @@ impl<S: Store> Store for MeteredStore<S> {
             );
             return Err(StoreError::new(StoreErrorKind::Unavailable, why));
         }
-        self.store.ready().await
+        let mut not_ready = self.not_ready.lock().await;
+        let last = not_ready
+            .as_ref()
+            .filter(|last| last.looked.elapsed() < LOOK);
+        if let Some(last) = last {
+            return Err(StoreError::new(last.kind, last.why.clone()));
+        }
+        let outcome = self.store.ready().await;
+        *not_ready = outcome.as_ref().err().map(|error| NotReady {
+            looked: looked_now(),
+            kind: error.kind(),
+            why: error.to_string(),
+        });
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use audittrail_entry::Timestamp;
+    use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
+    use audittrail_store_embedded::disk::{FaultMode, Operation, SimulatedDisk};
+    use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Identity, Inline, Options};
+
+    use super::*;
+
+    /// To look is to write: who asks a thousand times a second does not have it written as often.
+    #[tokio::test(start_paused = true)]
+    async fn a_full_disk_is_tried_once_a_second() {
+        let disk = SimulatedDisk::new(1);
+        let directory = DataDirectory::open(Arc::new(disk.clone()), Path::new("/log")).unwrap();
+        let identity = Identity {
+            origin: ORIGIN.to_owned(),
+            keys: vec![conformance::signer().verifier()],
+        };
+        let (now, inline) = (Timestamp::from_nanos(0), Arc::new(Inline));
+        let options = Options::default();
+        let opened = EmbeddedStore::open(directory, &identity, options, now, inline);
+        let embedded = Arc::new(opened.unwrap().0);
+        let metered: Arc<dyn Store> = Arc::new(MeteredStore::new(embedded));
+        let (mut log, mut generator) = (Log::default(), Generator::new(1));
+        log.commit(&metered, vec![generator.entry()]).await;
+        metered.ready().await.unwrap();
+
+        let refuse = async |log: &Log, entry| {
+            let planned = log.plan(vec![entry]);
+            disk.fail(Operation::Write, 0, FaultMode::NotDone);
+            let mut after = log.clone();
+            after.accept(planned.clone());
+            let (before, after) = (log.edge.head(), after.edge.head());
+            metered
+                .commit(before, planned.batch(), after)
+                .await
+                .unwrap_err();
+        };
+        refuse(&log, generator.entry()).await;
+        let full = || disk.fail(Operation::Write, 0, FaultMode::NotDone);
+        full();
+        let why = metered.ready().await.unwrap_err().to_string();
+        assert!(why.contains("the batch could not be written"), "{why}");
+        // It would succeed now, and is not tried.
+        for _ in 0..1_000 {
+            assert_eq!(metered.ready().await.unwrap_err().to_string(), why);
+        }
+        tokio::time::advance(LOOK).await;
+        metered.ready().await.unwrap();
+
+        // A batch that was written says more than the last look.
+        refuse(&log, generator.entry()).await;
+        full();
+        metered.ready().await.unwrap_err();
+        log.commit(&metered, vec![generator.entry()]).await;
+        metered.ready().await.unwrap();
     }
 }

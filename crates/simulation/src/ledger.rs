@@ -124,6 +124,7 @@ pub struct Counts {
     pub fatal_ends: u64,
     pub stops: u64,
     pub steps_of_index: u64,
+    pub packed: u64,
     pub entries: u64,
 }
 
@@ -146,6 +147,7 @@ impl Counts {
         self.fatal_ends += other.fatal_ends;
         self.stops += other.stops;
         self.steps_of_index += other.steps_of_index;
+        self.packed += other.packed;
         self.entries += other.entries;
     }
 }

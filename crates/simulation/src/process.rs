@@ -180,6 +180,8 @@ impl Process {
         });
         let following = follow(Arc::clone(&embedded), world.dice.clone());
         world.scheduler.spawn(Owner::Process, following);
+        let packing = pack(Rc::clone(world), Arc::clone(&embedded));
+        world.scheduler.spawn(Owner::Process, packing);
         Ok(Self {
             router,
             store: embedded,
@@ -198,6 +200,31 @@ fn authenticator() -> Result<Authenticator, String> {
         ..AuthConfig::default()
     };
     Authenticator::new(config).map_err(|error| error.to_string())
+}
+
+/// What the server does on a thread of its own, a segment at a time; sometimes it is told to stop in
+/// the middle. What ends the process in an operation on the disk ends it in one of these, too.
+async fn pack(world: Rc<World>, store: Arc<EmbeddedStore>) {
+    let (dice, mut from) = (&world.dice, 0);
+    loop {
+        tokio::time::sleep(Duration::from_millis(dice.below(1..800))).await;
+        let packing = store.pack_next(from, &mut || !dice.percent(3));
+        match packing.outcome {
+            None => {}
+            Some(Ok(packed)) => {
+                world.trace.event(&format!("packing: {packed:?}"));
+                world.ledger.borrow_mut().counts.packed += u64::from(packed.kept);
+            }
+            Some(Err(error)) => {
+                world.trace.event(&format!("not packed: {error}"));
+                if dice.percent(50) {
+                    // It is tried again, as after a full disk.
+                    continue;
+                }
+            }
+        }
+        from = packing.next;
+    }
 }
 
 /// What the server does on a thread of its own, a look at a time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
     Batch, CommitError, CommitErrorKind, KeptCheckpoint, Page, Query, Stats, StatsQuery, Store,
@@ -129,6 +130,10 @@ impl Store for Shaky {
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         self.read(self.store.hashes(level, range)).await
+    }
+
+    async fn open_part(&self, index: u64) -> Result<Option<Record>, StoreError> {
+        self.read(self.store.open_part(index)).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

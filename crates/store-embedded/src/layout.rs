@@ -77,6 +77,11 @@ impl Layout {
         self.root.join("probe.tmp")
     }
 
+    /// Which segments are not worth packing.
+    pub(crate) fn unpacked(&self) -> PathBuf {
+        self.root.join("unpacked")
+    }
+
     /// What was cut off a segment at start.
     pub(crate) fn cut(&self, time: &str) -> PathBuf {
         self.log().join(format!("cut-{time}"))

@@ -26,6 +26,7 @@ mod start_error;
 mod store;
 mod tail;
 mod tree;
+mod unpacked;
 mod waiting;
 mod walk;
 mod writer;

@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::disk::{Disk, DiskFile, Mode, SyncPoint};
+use crate::disk::{Disk, DiskFile, Mode, SyncPoint, is_unreadable};
 
 /// What is unpacked to read one entry.
 const BLOCK_BYTES: u32 = 16 << 10;
@@ -92,9 +92,8 @@ impl Header {
     /// The header at an offset; `None` if there is none that holds.
     fn read(file: &dyn DiskFile, offset: u64) -> io::Result<Option<Self>> {
         let mut bytes = [0; HEADER_LEN as usize];
-        match file.read_at(&mut bytes, offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            other => other?,
+        if !is_read(file, &mut bytes, offset)? {
+            return Ok(None);
         }
         if bytes[..8] != MAGIC || u32_at(&bytes, 28) != crc32c::crc32c(&bytes[..28]) {
             return Ok(None);
@@ -265,6 +264,10 @@ impl DiskFile for Packed {
         self.file.will_need(&places.collect::<Vec<_>>());
     }
 
+    fn forget_cached(&self) {
+        self.file.forget_cached();
+    }
+
     fn is_fixed(&self) -> bool {
         true
     }
@@ -282,6 +285,18 @@ impl DiskFile for Packed {
             (_, [one, other]) if one != other => Some("the two headers of a packed segment differ"),
             _ => None,
         })
+    }
+}
+
+/// Whether all of these bytes are there and the disk gives them: what is kept twice is read from the
+/// other copy where it does not.
+fn is_read(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
+    match file.read_at(bytes, offset) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_unreadable(&error) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -317,9 +332,8 @@ fn read_table(
     blocks_end: u64,
 ) -> io::Result<Option<Table>> {
     let mut bytes = vec![0; header.table_len() as usize];
-    match file.read_at(&mut bytes, start) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
+    if !is_read(file, &mut bytes, start)? {
+        return Ok(None);
     }
     let (rows, checksum) = bytes.split_at(bytes.len() - 4);
     if u32_at(checksum, 0) != crc32c::crc32c(rows) {
@@ -410,7 +424,18 @@ pub(crate) fn pack(
     Ok(end)
 }
 
-/// Whether a packed file reads as the segment it was made from.
+/// Whether a packed file, which was synced, reads as the segment it was made from.
+///
+/// Both are read back from the disk: what the page cache holds is what was to be written, and says
+/// nothing of what was. The system drops clean pages of a file when it is asked to
+/// (`POSIX_FADV_DONTNEED`), and all of these are clean, since nobody writes to either file; that of
+/// the segment shows a page that went bad in memory before it was packed.
+///
+/// What this shows is that the file system finds the same bytes again by its own mapping, and that
+/// no write was lost, misplaced or torn on its way to the drive. It does not show what a drive
+/// answers from a cache of its own, though the sync told it to empty that, nor that it reads the
+/// same tomorrow; a file system that keeps its pages all the same (in memory, or one that is
+/// mounted over a network) is compared through them, as before.
 ///
 /// # Errors
 /// If either cannot be read, or with `Interrupted` where `go_on` said no.
@@ -419,6 +444,8 @@ pub(crate) fn is_same(
     packed: &Arc<dyn DiskFile>,
     go_on: &mut dyn FnMut() -> bool,
 ) -> io::Result<bool> {
+    segment.forget_cached();
+    packed.forget_cached();
     let Some(packed) = Packed::of(packed)? else {
         return Ok(false);
     };

@@ -44,7 +44,8 @@ impl Shared {
             next = first_index + 1;
             let path = self.layout.segment(first_index);
             let opened = self.disk.open(&path, Mode::Read);
-            let outcome = match opened.and_then(|file| Ok((is_packed(&*file)?, file))) {
+            let looked = opened.and_then(|file| Ok((self.is_done(first_index, &*file)?, file)));
+            let outcome = match looked {
                 Ok((true, _)) if go_on() => continue,
                 Ok((true, _)) => Err(io::ErrorKind::Interrupted.into()),
                 Ok((false, file)) => self.pack_segment(first_index, &file, go_on),
@@ -55,6 +56,12 @@ impl Shared {
         }
         let outcome = None;
         Packing { next, outcome }
+    }
+
+    /// Whether a segment is packed, or is not worth it.
+    fn is_done(&self, first_index: u64, file: &dyn DiskFile) -> io::Result<bool> {
+        let (disk, layout) = (&*self.disk, &self.layout);
+        Ok(is_packed(file)? || self.unpacked.has(disk, layout, first_index, file.len()?))
     }
 
     /// A crash at any moment leaves the segment as it was or packed, and perhaps a temporary file
@@ -75,8 +82,11 @@ impl Shared {
         if !matches!(&made, Ok(packed) if packed.kept) {
             // A full disk is what it may have failed for.
             let removed = self.disk.remove(&self.layout.packing());
-            if made.is_ok() {
+            if let Ok(packed) = &made {
                 removed?;
+                self.check_directory()?;
+                let (disk, layout) = (&*self.disk, &self.layout);
+                self.unpacked.add(disk, layout, first_index, packed.bytes);
             }
         }
         made
@@ -133,7 +143,8 @@ impl Shared {
 }
 
 impl crate::EmbeddedStore {
-    /// Packs the first closed segment from index `from` on that is not packed yet. Reads go on
+    /// Packs the first closed segment from index `from` on that is not packed yet, and was not found
+    /// to be not worth it. Reads go on
     /// meanwhile. `go_on` is asked after each MiB or so, and answers whether to: it can also wait.
     pub fn pack_next(&self, from: u64, go_on: &mut dyn FnMut() -> bool) -> Packing {
         self.shared.pack_next(from, go_on)

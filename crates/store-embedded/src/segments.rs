@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use audittrail_entry::Record;
 use audittrail_merkle::{Hash, leaf_hash};
@@ -12,7 +12,9 @@ use audittrail_store::{Damage, Stored};
 use lru::LruCache;
 
 use crate::disk::{Disk, DiskFile, Mode};
-use crate::format::{FrameError, RecordFrame, decode_record};
+use crate::format::{
+    FrameError, RECORD_MIN, RecordFrame, decode_open_part, decode_record, open_len,
+};
 use crate::layout::Layout;
 use crate::locations::{Location, Locations};
 use crate::packed::open_segment;
@@ -123,6 +125,20 @@ impl Segment {
         }
     }
 
+    /// Each for itself, so that what is wrong with one does not keep the others from being read.
+    fn read_alone<T>(
+        &self,
+        records: &[(u64, Location)],
+        decode: Decode<'_, T>,
+        buffer: &mut Vec<u8>,
+        into: &mut Read<T>,
+    ) {
+        for record in records {
+            let end = record.1.offset.saturating_add(u64::from(record.1.len));
+            self.read_together(std::slice::from_ref(record), end, decode, buffer, into);
+        }
+    }
+
     fn read_together<T>(
         &self,
         records: &[(u64, Location)],
@@ -134,11 +150,8 @@ impl Segment {
         let start = records[0].1.offset;
         let whole = self.log.len().is_ok_and(|len| end <= len);
         if records.len() > 1 && !whole {
-            // One of them lies beyond the file: each for itself, so that the others are read.
-            for record in records {
-                let end = record.1.offset.saturating_add(u64::from(record.1.len));
-                self.read_together(std::slice::from_ref(record), end, decode, buffer, into);
-            }
+            // One of them lies beyond the file.
+            self.read_alone(records, decode, buffer, into);
             return;
         }
         let outcome = if whole {
@@ -150,6 +163,11 @@ impl Segment {
                 "the file ends before the record does",
             ))
         };
+        if records.len() > 1 && outcome.is_err() {
+            // The disk does not give some of it.
+            self.read_alone(records, decode, buffer, into);
+            return;
+        }
         for (index, location) in records {
             let record = match &outcome {
                 Err(error) => Err(self.damage(location.offset, error)),
@@ -172,7 +190,14 @@ pub(crate) struct Segments {
     first_indices: RwLock<Vec<u64>>,
     /// Those with locations that are only in memory, the active one last.
     recent: RwLock<Vec<Arc<Segment>>>,
-    closed: Mutex<LruCache<u64, Arc<Segment>>>,
+    closed: Mutex<Closed>,
+}
+
+/// Closed segments that are open.
+struct Closed {
+    segments: LruCache<u64, Arc<Segment>>,
+    /// How often one was forgotten: what was opened before that is not kept.
+    forgotten: u64,
 }
 
 impl Segments {
@@ -182,7 +207,10 @@ impl Segments {
             layout,
             first_indices: RwLock::new(closed),
             recent: RwLock::default(),
-            closed: Mutex::new(LruCache::new(OPEN_SEGMENTS)),
+            closed: Mutex::new(Closed {
+                segments: LruCache::new(OPEN_SEGMENTS),
+                forgotten: 0,
+            }),
         }
     }
 
@@ -225,8 +253,13 @@ impl Segments {
 
     /// Its files changed: who reads it next opens them anew.
     pub(crate) fn forget(&self, first_index: u64) {
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.pop(&first_index);
+        let mut closed = self.closed();
+        closed.segments.pop(&first_index);
+        closed.forgotten += 1;
+    }
+
+    fn closed(&self) -> MutexGuard<'_, Closed> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The segment that holds `index`, and the index after its last record, which for the
@@ -247,13 +280,23 @@ impl Segments {
         {
             return Ok((Arc::clone(segment), end));
         }
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(segment) = closed.get(&first) {
-            return Ok((Arc::clone(segment), end));
-        }
+        let forgotten = {
+            let mut closed = self.closed();
+            if let Some(segment) = closed.segments.get(&first) {
+                return Ok((Arc::clone(segment), end));
+            }
+            closed.forgotten
+        };
+        // Without the lock, since the disk may take its time: who reads another segment does not wait.
         let segment = Segment::open(&*self.disk, &self.layout, first, end, Mode::Read)?;
         let segment = Arc::new(segment);
-        closed.put(first, Arc::clone(&segment));
+        let mut closed = self.closed();
+        if let Some(other) = closed.segments.get(&first) {
+            return Ok((Arc::clone(other), end));
+        }
+        if closed.forgotten == forgotten {
+            closed.segments.put(first, Arc::clone(&segment));
+        }
         Ok((segment, end))
     }
 
@@ -327,6 +370,24 @@ impl Segments {
             next = end;
         }
         Ok(stored)
+    }
+
+    /// A record without its sealed part, which is not read.
+    pub(crate) fn open_part(&self, index: u64) -> io::Result<Option<Record>> {
+        let (segment, _) = self.holding(index)?;
+        let rows = segment.locations.read(index..index + 1)?;
+        let known = rows.into_iter().next().flatten();
+        let Some(location) = known.filter(Location::is_known) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; RECORD_MIN.min(location.len as usize)];
+        segment.log.read_at(&mut bytes, location.offset)?;
+        let Some(len) = open_len(&bytes).filter(|len| *len <= location.len as usize) else {
+            return Ok(None);
+        };
+        bytes.resize(len, 0);
+        segment.log.read_at(&mut bytes, location.offset)?;
+        Ok(decode_open_part(index, &bytes))
     }
 
     /// Where a record is and what its id is, if its row is sound.

@@ -12,6 +12,7 @@ use crate::layout::Layout;
 use crate::segments::{Segment, Segments};
 use crate::standing::Standing;
 use crate::tree::Tree;
+use crate::unpacked::Unpacked;
 
 /// How the store is kept.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) checkpoint: RwLock<Option<KeptCheckpoint>>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) standing: Standing,
+    pub(crate) unpacked: Unpacked,
     /// Held as long as the store is.
     pub(crate) directory: DataDirectory,
 }

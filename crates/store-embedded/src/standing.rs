@@ -14,7 +14,11 @@ const PROBE: usize = 1 << 20;
 
 /// What went wrong and has not gone well since.
 #[derive(Default)]
-pub(crate) struct Standing(Mutex<State>);
+pub(crate) struct Standing {
+    state: Mutex<State>,
+    /// Held by the one who tries the disk.
+    trying: Mutex<()>,
+}
 
 #[derive(Default)]
 struct State {
@@ -22,13 +26,23 @@ struct State {
     broken: Option<String>,
     /// The last batch was refused.
     refused: Option<String>,
+    /// How many batches were refused.
+    refusals: u64,
     /// The last checkpoint was not kept.
     unkept: Option<String>,
 }
 
 impl Standing {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is room, for what was refused up to then.
+    fn tried(&self, refusals: u64) {
+        let mut state = self.state();
+        if state.refusals == refusals {
+            state.refused = None;
+        }
     }
 
     /// What became of a batch.
@@ -38,7 +52,10 @@ impl Standing {
             Ok(()) => state.refused = None,
             Err(error) => match error.kind() {
                 CommitErrorKind::Fatal => state.broken = Some(told(error)),
-                CommitErrorKind::Refused => state.refused = Some(told(error)),
+                CommitErrorKind::Refused => {
+                    state.refused = Some(told(error));
+                    state.refusals += 1;
+                }
                 CommitErrorKind::Lost | CommitErrorKind::Unknown => {}
             },
         }
@@ -74,38 +91,38 @@ fn told(error: &dyn std::error::Error) -> String {
 
 impl Shared {
     /// Whether a batch would be taken, and a checkpoint kept. Where the last batch was refused the
-    /// disk is tried, so that who waits for this before sending more does not wait for ever.
+    /// disk is tried, so that who waits for this before sending more does not wait for ever. That
+    /// writes: who is asked often asks this once in a while.
     pub(crate) fn ready(&self) -> Result<(), StoreError> {
-        let (broken, refused, unkept) = {
+        let (broken, refused, refusals, unkept) = {
             let state = self.standing.state();
-            (
-                state.broken.clone(),
-                state.refused.clone(),
-                state.unkept.clone(),
-            )
+            let (broken, refused) = (state.broken.clone(), state.refused.clone());
+            (broken, refused, state.refusals, state.unkept.clone())
         };
         let fatal = |why| Err(StoreError::new(StoreErrorKind::Fatal, why));
         if let Some(why) = broken {
             return fatal(why);
         }
-        let writer = match self.writer.try_lock() {
-            Ok(writer) => Some(writer),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        let looked = match self.writer.try_lock() {
+            Ok(writer) => Some(self.in_place(&writer)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.in_place(&poisoned.into_inner())),
             // A commit is under way, which looks for itself.
             Err(TryLockError::WouldBlock) => None,
         };
-        if let Some(writer) = writer {
-            if let Err(why) = self.in_place(&writer) {
-                return fatal(why);
+        if let Some(Err(why)) = looked {
+            return fatal(why);
+        }
+        if let Some(why) = refused {
+            // Not while a commit is under way, which needs the room itself; but one that comes while
+            // the disk is tried does not wait for that.
+            let trying = self.standing.trying.try_lock().ok();
+            if looked.is_none() || trying.is_none() {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, why));
             }
-            if let Some(why) = refused {
-                self.probe().map_err(|error| {
-                    StoreError::caused(StoreErrorKind::Unavailable, why.as_str(), error)
-                })?;
-                self.standing.committed(&Ok(()));
-            }
-        } else if let Some(why) = refused {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, why));
+            self.probe().map_err(|error| {
+                StoreError::caused(StoreErrorKind::Unavailable, why.as_str(), error)
+            })?;
+            self.standing.tried(refusals);
         }
         match unkept {
             None => Ok(()),

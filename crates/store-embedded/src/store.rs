@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
-use audittrail_entry::Timestamp;
+use audittrail_entry::{Record, Timestamp};
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_search_index::IndexError;
 use audittrail_store::{
@@ -23,6 +23,7 @@ use crate::standing::Standing;
 use crate::start::{Identity, StartReport, start};
 use crate::start_error::StartError;
 use crate::tree::Tree;
+use crate::unpacked::Unpacked;
 use crate::waiting::Waiting;
 
 /// A log in one directory of one machine.
@@ -80,6 +81,7 @@ impl EmbeddedStore {
             checkpoint: RwLock::new(started.checkpoint),
             writer: Mutex::new(writer),
             standing: Standing::default(),
+            unpacked: Unpacked::default(),
             directory,
         };
         Ok((
@@ -246,6 +248,16 @@ impl Store for EmbeddedStore {
         self.read("the tree cannot be read", move |shared| {
             let runs = ranges.into_iter();
             runs.map(|range| shared.tree.hashes(level, range)).collect()
+        })
+        .await
+    }
+
+    async fn open_part(&self, index: u64) -> Result<Option<Record>, StoreError> {
+        if index >= self.shared.head().size {
+            return Ok(None);
+        }
+        self.read("a record cannot be read", move |shared| {
+            shared.segments.open_part(index)
         })
         .await
     }

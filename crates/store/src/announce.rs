@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -97,6 +98,10 @@ impl Store for Announcing {
         ranges: &[Range<u64>],
     ) -> Result<Vec<Vec<Hash>>, StoreError> {
         self.store.hash_runs(level, ranges).await
+    }
+
+    async fn open_part(&self, index: u64) -> Result<Option<Record>, StoreError> {
+        self.store.open_part(index).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

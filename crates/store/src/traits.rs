@@ -162,6 +162,12 @@ pub trait Store: Send + Sync + 'static {
         Ok(runs)
     }
 
+    /// The record of a damaged entry without its sealed part, where the rest of it is as it was
+    /// written, as far as the store can tell; `None` where it is not, or the store keeps both as one.
+    async fn open_part(&self, _index: u64) -> Result<Option<Record>, StoreError> {
+        Ok(None)
+    }
+
     /// Whether a write could be taken now; if not, why.
     async fn ready(&self) -> Result<(), StoreError>;
 }

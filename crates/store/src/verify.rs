@@ -42,7 +42,7 @@ pub enum Verdict {
 pub struct Checked {
     /// Its place in the log.
     pub index: u64,
-    /// What was read; `None` if nothing could be.
+    /// What was read, without the sealed part where only that is damaged; `None` if nothing could be.
     pub record: Option<Record>,
     /// Whether it can be trusted.
     pub verdict: Verdict,
@@ -102,7 +102,16 @@ impl Reader {
             }
             let tile = last.as_ref().map(|(_, tile)| tile);
             let (record, verdict) = match record {
-                Err(damage) => (None, Verdict::Failed(damage.0)),
+                Err(damage) => match self.open_part(index, tile).await {
+                    Some(record) => {
+                        let reason = format!(
+                            "{damage}; its open part is the one in the tree, and is shown without the \
+                             rest"
+                        );
+                        (Some(record), Verdict::Failed(reason))
+                    }
+                    None => (None, Verdict::Failed(damage.0)),
+                },
                 Ok(record) => {
                     let verdict = match self.judge(index, &record, tile) {
                         Ok(()) => Verdict::Verified,
@@ -121,6 +130,14 @@ impl Reader {
             });
         }
         Ok(checked)
+    }
+
+    /// The record of a damaged entry without its sealed part, where its leaf is the one in the tree.
+    async fn open_part(&self, index: u64, tile: Option<&Result<Tile, String>>) -> Option<Record> {
+        let tile = tile?.as_ref().ok()?;
+        let record = self.store.open_part(index).await.ok()??;
+        let leaf = tile.get((index % TILE_WIDTH) as usize)?;
+        (record.sealed.is_none() && *leaf == leaf_hash(&record.leaf)).then_some(record)
     }
 
     /// The entries known to have failed, with the reasons.

@@ -52,8 +52,19 @@ pub(crate) fn run(settings: &Settings, arguments: &BackupArguments) -> Result<()
             data.join("keys").display()
         );
     }
+    let unread = format!(
+        "{} bytes of the log cannot be read from its disk, and are missing in the copy where no earlier \
+         run had them; all the rest is in it. Run this again with --compare, which fills in what can \
+         be read then, and keep every earlier copy; go on with the log on another disk",
+        report.unreadable_bytes
+    );
     judge(
         &report,
-        "the log is damaged there, and `audittrail fsck` says more. All of it was copied as it is",
+        match report.unreadable_bytes {
+            0 => {
+                "the log is damaged there, and `audittrail fsck` says more. All of it was copied as it is"
+            }
+            _ => &unread,
+        },
     )
 }

@@ -102,6 +102,7 @@ pub(crate) fn as_json(report: &BackupReport, origin: &str, to: &Path) -> serde_j
         "entries": report.entries,
         "new_entries": report.new_entries,
         "new_bytes": report.new_bytes,
+        "unreadable_bytes": report.unreadable_bytes,
         "checkpoint_size": report.checkpoint.size,
         "checkpoint_root": report.checkpoint.root.to_string(),
         "keys": report.keys,

@@ -53,10 +53,21 @@ pub(crate) fn run(settings: &Settings, arguments: &RestoreArguments) -> Result<(
         );
     }
     tell(settings, arguments, &identity, earlier.is_empty());
+    let unread = format!(
+        "{} bytes of the backup cannot be read from its disk. All the rest was restored; the server \
+         starts if that allows it, and shows what fails verification as failed. Another copy may have \
+         what is missing: restore that into another directory",
+        report.unreadable_bytes
+    );
     judge(
         &report,
-        "the backup is damaged there. All of it was restored as it is; the server starts if the rest \
-         allows it, and shows what fails verification as failed",
+        match report.unreadable_bytes {
+            0 => {
+                "the backup is damaged there. All of it was restored as it is; the server starts if \
+                 the rest allows it, and shows what fails verification as failed"
+            }
+            _ => &unread,
+        },
     )
 }
 

@@ -137,7 +137,8 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
             ..ApiSettings::default()
         },
     };
-    let mut router = audittrail_api::router(api).layer(from_fn(telemetry::count_request));
+    let (router, health) = audittrail_api::routers(api);
+    let mut router = router.layer(from_fn(telemetry::count_request));
     if settings.metrics_listen == MetricsListen::Same {
         router = router.merge(metrics_router(prometheus.clone()));
     }
@@ -160,6 +161,7 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
         sequencer,
         prometheus,
         metrics_listener,
+        health,
     };
     running
         .until_stopped(listener, router, settings.edge.bounds, background, signals)
@@ -352,6 +354,8 @@ struct Running {
     sequencer: SequencerThread,
     prometheus: PrometheusHandle,
     metrics_listener: Option<TcpListener>,
+    /// What the metrics' listener answers besides metrics.
+    health: Router,
 }
 
 impl Running {
@@ -368,7 +372,12 @@ impl Running {
         let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
-            let router = metrics_router(self.prometheus.clone());
+            let router = metrics_router(self.prometheus.clone()).merge(self.health.clone());
+            // Places of its own, so that who asks for health does not wait for one of the API's.
+            let bounds = Bounds {
+                connections: METRICS_CONNECTIONS,
+                ..bounds
+            };
             http::serve(listener, router, bounds, stopped)
         });
         let helpers = async {
@@ -417,6 +426,10 @@ impl Running {
         }
     }
 }
+
+/// Connections at once to where metrics are, out of the file handles that connections to the API
+/// leave.
+const METRICS_CONNECTIONS: usize = 32;
 
 /// The last checkpoint, after the last request.
 const CLOSING: Duration = Duration::from_secs(10);

@@ -246,6 +246,39 @@ async fn beyond_the_cap_connections_wait() {
     assert!(answer(&mut third).starts_with("http/1.1 200"));
 }
 
+/// Who asks for health where metrics are does not wait for a place among the API's clients.
+#[tokio::test]
+async fn with_every_connection_taken_health_is_answered_beside_the_metrics() {
+    let home = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = free.local_addr().unwrap().to_string();
+    drop(free);
+    let settings = [
+        ("AUDITTRAIL_MAX_CONNECTIONS", "1"),
+        ("AUDITTRAIL_METRICS_LISTEN", &metrics),
+    ];
+    let server = Server::start_with(home.path(), &settings);
+    let mut taken = server.connect();
+    taken.write_all(LIVE.as_bytes()).unwrap();
+    answer(&mut taken);
+    let ask = async |path: &str| {
+        let url = format!("http://{metrics}{path}");
+        let asked = server.client().get(url).timeout(DEADLINE).send().await;
+        let answered = asked.unwrap();
+        (answered.status().as_u16(), answered.text().await.unwrap())
+    };
+    for (path, said) in [("/health/live", "live"), ("/health/ready/", "ready")] {
+        let (status, text) = ask(path).await;
+        assert_eq!((status, text.contains(said)), (200, true), "{path}: {text}");
+    }
+    assert!(ask("/metrics").await.1.contains("audittrail_log_entries"));
+    // Nothing else of the API is there.
+    assert_eq!(ask("/logs/list/").await.0, 404);
+    let mut command = server.run("health");
+    let command = command.args(["--url", &format!("http://{metrics}")]);
+    crate::support::success(&command.output().unwrap());
+}
+
 /// Connections take no file handle that the log needs.
 #[tokio::test]
 async fn more_connections_than_file_handles() {

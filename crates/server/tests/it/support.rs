@@ -244,14 +244,19 @@ fn spawn_by(mut command: Command, home: &Path) -> (Child, String) {
         .append(true)
         .open(home.join("server.log"))
         .unwrap();
-    let given = command
-        .get_envs()
-        .any(|(name, value)| name == "AUDITTRAIL_LISTEN" && value.is_some());
-    if !given {
-        command.env("AUDITTRAIL_LISTEN", "127.0.0.1:0");
+    for (listen, at) in [
+        ("AUDITTRAIL_LISTEN", "127.0.0.1:0"),
+        ("AUDITTRAIL_METRICS_LISTEN", "same"),
+    ] {
+        let given = command
+            .get_envs()
+            .any(|(name, value)| name == listen && value.is_some());
+        if !given {
+            command.env(listen, at);
+        }
     }
     let mut child = command
-        .args(["serve", "--metrics-listen", "same"])
+        .arg("serve")
         .current_dir(home)
         .stdout(Stdio::piped())
         .stderr(log)

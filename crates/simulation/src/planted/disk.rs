@@ -1,4 +1,4 @@
-//! A disk whose failed syncs are tried again.
+//! A disk on which one thing goes wrong.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,27 @@ use audittrail_store_embedded::disk::{
     DirectoryLock, Disk, DiskFile, Mode, SimulatedDisk, SyncPoint,
 };
 
-pub(super) struct RepeatedSync(pub(super) SimulatedDisk);
+use super::Planted;
 
-struct File(Arc<dyn DiskFile>);
+pub(super) struct Wrong {
+    pub(super) disk: SimulatedDisk,
+    pub(super) what: Planted,
+}
 
-impl DiskFile for File {
+/// A file whose failed syncs are tried again.
+struct Retried(Arc<dyn DiskFile>);
+
+impl Wrong {
+    /// Changes a byte of the first block of what was packed, after it was compared.
+    fn change_block(&self, path: &Path) -> io::Result<()> {
+        const AT: u64 = 40;
+        let (file, mut byte) = (self.disk.open(path, Mode::Write)?, [0]);
+        file.read_at(&mut byte, AT)?;
+        file.write_at(&[byte[0] ^ 1], AT)
+    }
+}
+
+impl DiskFile for Retried {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.0.read_at(buffer, offset)
     }
@@ -39,36 +55,43 @@ impl DiskFile for File {
     }
 }
 
-impl Disk for RepeatedSync {
+impl Disk for Wrong {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(File(self.0.open(path, mode)?)))
+        let file = self.disk.open(path, mode)?;
+        Ok(match self.what {
+            Planted::RepeatedSync => Arc::new(Retried(file)),
+            _ => file,
+        })
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        self.0.list(directory)
+        self.disk.list(directory)
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.0.create_directory(path)
+        self.disk.create_directory(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
+        if self.what == Planted::WrongBlock && from.ends_with("pack.seg.tmp") {
+            self.change_block(from)?;
+        }
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
+        self.disk.remove(path)
     }
 
     fn sync_directory(&self, path: &Path, point: SyncPoint) -> io::Result<()> {
-        self.0.sync_directory(path, point)
+        self.disk.sync_directory(path, point)
     }
 
     fn system_path(&self, path: &Path) -> Option<PathBuf> {
-        self.0.system_path(path)
+        self.disk.system_path(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
-        self.0.lock(path)
+        self.disk.lock(path)
     }
 }

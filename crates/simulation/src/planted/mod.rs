@@ -37,11 +37,15 @@ pub enum Planted {
     EarlyCheckpoint,
     /// What is delivered again does not say so.
     UnmarkedRedelivery,
+    /// A packed segment takes the name of the segment before it was synced.
+    UnsyncedPacking,
+    /// A block of a packed segment is not the one that was compared.
+    WrongBlock,
 }
 
 impl Planted {
     /// All bugs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DroppedSync,
         Self::RepeatedSync,
         Self::EarlyAcknowledgement,
@@ -52,13 +56,21 @@ impl Planted {
         Self::OverCount,
         Self::EarlyCheckpoint,
         Self::UnmarkedRedelivery,
+        Self::UnsyncedPacking,
+        Self::WrongBlock,
     ];
 
     /// The disk as the engine sees it.
     pub(crate) fn disk(self, disk: &SimulatedDisk) -> Arc<dyn Disk> {
         match self {
             Self::DroppedSync => disk.leave_out(SyncPoint::Batch),
-            Self::RepeatedSync => return Arc::new(disk::RepeatedSync(disk.clone())),
+            Self::UnsyncedPacking => disk.leave_out(SyncPoint::PackedSegment),
+            Self::RepeatedSync | Self::WrongBlock => {
+                return Arc::new(disk::Wrong {
+                    disk: disk.clone(),
+                    what: self,
+                });
+            }
             _ => {}
         }
         Arc::new(disk.clone())

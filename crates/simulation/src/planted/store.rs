@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use audittrail_entry::Record;
 use audittrail_merkle::{Edge, Hash, TreeHead};
 use audittrail_store::{
     Batch, CommitError, CommitErrorKind, KeptCheckpoint, Node, Page, Query, Stats, StatsQuery,
@@ -153,6 +154,10 @@ impl Store for Wrong {
 
     async fn hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         self.store.hashes(level, range).await
+    }
+
+    async fn open_part(&self, index: u64) -> Result<Option<Record>, StoreError> {
+        self.store.open_part(index).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -70,4 +70,5 @@ fn what_was_promised_holds_whatever_happens() {
         "{total:?}"
     );
     assert!(of_each(total.steps_of_index, 1_000), "{total:?}");
+    assert!(of_each(total.packed, 300), "{total:?}");
 }

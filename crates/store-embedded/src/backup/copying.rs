@@ -7,15 +7,17 @@ use std::sync::Arc;
 use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
 use audittrail_store::{KeptCheckpoint, Node};
 
+use super::salvaged::Salvaged;
 use super::target::{Part, Target, unwritten};
 use super::{
     BackupInput, BackupMarker, BackupReport, BackupState, Earlier, Purpose, Secrets,
     another_history,
 };
 use crate::data_directory::{read_key, write_key};
-use crate::disk::{Mode, SyncPoint, read_file};
+use crate::disk::{Mode, SyncPoint, is_unreadable, read_file};
 use crate::format::{
-    BATCH_HEADER_LEN, BatchHeader, SEGMENT_HEADER_LEN, chain, decode_batch, origin_hash,
+    BATCH_HEADER_LEN, BatchHeader, SEGMENT_HEADER_LEN, SegmentHeader, chain, decode_batch,
+    origin_hash,
 };
 use crate::fsck::Finding;
 use crate::layout::Layout;
@@ -31,9 +33,21 @@ const READ_BYTES: u64 = 4 << 20;
 const PENDING_MAX: usize = 65_536;
 const FINDINGS_KEPT: usize = 1_000;
 
+/// What is copied.
+pub(super) struct Source<'c> {
+    pub(super) files: &'c [SegmentFile],
+    /// What the disk did not give of each.
+    pub(super) salvaged: &'c [Arc<Salvaged>],
+    pub(super) layout: Layout,
+    pub(super) tree: Tree,
+    /// What its checkpoint signs.
+    pub(super) head: TreeHead,
+}
+
 pub(super) struct Copying<'c> {
     input: &'c BackupInput<'c>,
     files: &'c [SegmentFile],
+    salvaged: &'c [Arc<Salvaged>],
     /// What the source's checkpoint signs.
     head: TreeHead,
     source: Layout,
@@ -56,23 +70,21 @@ enum Stopped {
 }
 
 impl<'c> Copying<'c> {
-    /// What follows on what `target` has, which ends at `from` in the source's segments; `head` is
-    /// what the source's checkpoint signs.
+    /// What follows on what `target` has, which ends at `from` in the source's segments.
     pub(super) fn new(
         input: &'c BackupInput<'c>,
-        files: &'c [SegmentFile],
-        source: Layout,
-        source_tree: Tree,
-        head: TreeHead,
+        source: Source<'c>,
         target: Target,
         from: From,
     ) -> Self {
+        let head = source.head;
         Self {
             input,
-            files,
+            files: source.files,
+            salvaged: source.salvaged,
             head,
-            source,
-            source_tree,
+            source: source.layout,
+            source_tree: source.tree,
             kept: target.kept,
             kept_end: from,
             edge: Edge::new(),
@@ -84,6 +96,7 @@ impl<'c> Copying<'c> {
                 checkpoint: head,
                 findings: Vec::new(),
                 found: 0,
+                unreadable_bytes: 0,
                 keys: Vec::new(),
             },
             target,
@@ -108,7 +121,7 @@ impl<'c> Copying<'c> {
             } else {
                 SEGMENT_HEADER_LEN as u64
             };
-            let header = self.header(file)?;
+            let header = self.header(place)?;
             let mut part = self.target.segment(file, &header)?;
             let fixed = match place.cmp(&self.kept_end.position) {
                 std::cmp::Ordering::Less => u64::MAX,
@@ -117,7 +130,8 @@ impl<'c> Copying<'c> {
             };
             if start == SEGMENT_HEADER_LEN as u64 {
                 part.go_to(0, fixed);
-                self.put(file, &mut part, &header)?;
+                let sound = SegmentHeader::decode(&header).is_ok();
+                self.put(file, &mut part, &header, sound)?;
             } else {
                 part.go_to(start, fixed);
             }
@@ -147,11 +161,22 @@ impl<'c> Copying<'c> {
         Ok(())
     }
 
-    /// The header of a segment that continues the log; a damaged one is copied as it is.
-    fn header(&mut self, file: &SegmentFile) -> Result<Vec<u8>, StartError> {
-        let bytes = file
-            .read(0, SEGMENT_HEADER_LEN as u64)
+    /// The header of a segment that continues the log; a damaged one is copied as it is, and one
+    /// that the disk does not give is made anew.
+    fn header(&mut self, place: usize) -> Result<[u8; SEGMENT_HEADER_LEN], StartError> {
+        let file = &self.files[place];
+        let mut bytes = [0; SEGMENT_HEADER_LEN];
+        file.file
+            .read_at(&mut bytes, 0)
             .map_err(read_failed(file))?;
+        let lost = self.salvaged[place].lost_in(&(0..SEGMENT_HEADER_LEN as u64));
+        let before = self.edge.head();
+        if !lost.is_empty() && before.size == file.first_index {
+            let what = "the segment's header cannot be read; it was made anew in the copy";
+            self.found(file, 0, None, what.to_owned());
+            let origin = origin_hash(&self.input.identity.origin);
+            return Ok(SegmentHeader { before, origin }.encode());
+        }
         match file.header() {
             Ok(header) if header.origin != origin_hash(&self.input.identity.origin) => {
                 return Err(refused(file, 0, "the segment belongs to another log"));
@@ -180,10 +205,11 @@ impl<'c> Copying<'c> {
         let file = &self.files[place];
         while at < file.len {
             let header = file.header_at(at).map_err(read_failed(file))?;
-            let bytes = match header {
+            let mut bytes = match header {
                 Some(header) => file.read(at, header.len()).map_err(read_failed(file))?,
                 None => Vec::new(),
             };
+            let lost = self.recall(place, at, &mut bytes, part)?;
             let beyond = self.edge.size() >= self.head.size;
             let leaves = header
                 .filter(|header| self.follows(header))
@@ -191,8 +217,15 @@ impl<'c> Copying<'c> {
             match (leaves, beyond) {
                 (Some((header, (leaves, rows))), _) => {
                     let rows = rows.into_iter().map(|row| row.moved_by(at));
+                    if lost > 0 {
+                        let what = format!(
+                            "{lost} bytes of the batch cannot be read; the copy has them from an \
+                             earlier run"
+                        );
+                        self.found(file, at, Some(header.first_index), what);
+                    }
                     self.take(file, at, &leaves, rows, locations)?;
-                    self.put(file, part, &bytes)?;
+                    self.put(file, part, &bytes, true)?;
                     at += header.len();
                 }
                 // What a server is writing, or what a crash tore, unless something good follows.
@@ -275,9 +308,37 @@ impl<'c> Copying<'c> {
         Ok(())
     }
 
-    fn put(&self, file: &SegmentFile, part: &mut Part, bytes: &[u8]) -> Result<(), StartError> {
-        let put = part.put(bytes).map_err(unwritten(&self.target.layout))?;
+    /// Puts the next bytes, which may fill in zeros of an earlier run: they verified, or do not only
+    /// because the disk does not give all of them.
+    fn put(
+        &self,
+        file: &SegmentFile,
+        part: &mut Part,
+        bytes: &[u8],
+        fills: bool,
+    ) -> Result<(), StartError> {
+        let put = part
+            .put(bytes, fills)
+            .map_err(unwritten(&self.target.layout))?;
         if put { Ok(()) } else { Err(self.differs(file)) }
+    }
+
+    /// Takes what the source's disk did not give of these bytes from the copy, as far as it has
+    /// them; how many bytes the disk did not give.
+    fn recall(
+        &self,
+        place: usize,
+        at: u64,
+        bytes: &mut [u8],
+        part: &Part,
+    ) -> Result<u64, StartError> {
+        let lost = self.salvaged[place].lost_in(&(at..at + bytes.len() as u64));
+        for range in &lost {
+            let within = (range.start - at) as usize..(range.end - at) as usize;
+            part.recall(&mut bytes[within], range.start)
+                .map_err(unwritten(&self.target.layout))?;
+        }
+        Ok(lost.iter().map(|range| range.end - range.start).sum())
     }
 
     fn differs(&self, file: &SegmentFile) -> StartError {
@@ -316,42 +377,59 @@ impl<'c> Copying<'c> {
                 None => self.head.size,
             },
         };
-        let what = "the batch does not verify; it was copied as it is";
+        let lost = self.salvaged[place].lost_in(&(at..end));
+        let lost: u64 = lost.iter().map(|range| range.end - range.start).sum();
+        let what = match lost {
+            0 => "the batch does not verify; it was copied as it is".to_owned(),
+            lost => format!(
+                "{lost} bytes cannot be read here; the rest was copied, and they are zeros in the \
+                 copy unless an earlier run had them"
+            ),
+        };
         let range = self.edge.size()..upto;
         let hashes = Some(range.clone())
             .filter(|range| range.start < range.end && range.end <= self.head.size)
             .and_then(|range| self.source_tree.hashes(0, range).ok())
             .ok_or_else(|| refused(file, at, "the batch does not follow the one before"))?;
-        self.found(file, at, Some(range.start), what.to_owned());
-        let rows = self.source_rows(file, range).map_err(read_failed(file))?;
+        self.found(file, at, Some(range.start), what);
+        let rows = self.source_rows(file, range);
         self.take(file, at, &hashes, rows.into_iter(), locations)?;
         let mut from = at;
         while from < end {
-            let bytes = file
+            let mut bytes = file
                 .read(from, (end - from).min(READ_BYTES))
                 .map_err(read_failed(file))?;
-            self.put(file, part, &bytes)?;
+            self.recall(place, from, &mut bytes, part)?;
+            self.put(file, part, &bytes, lost > 0)?;
             from += bytes.len() as u64;
         }
         Ok(end)
     }
 
-    /// Where the source says that records are.
-    fn source_rows(&self, file: &SegmentFile, range: Range<u64>) -> io::Result<Vec<Location>> {
+    /// Where the source says that records are, as far as it can be read.
+    fn source_rows(&self, file: &SegmentFile, range: Range<u64>) -> Vec<Location> {
         let (disk, first) = (&**self.input.disk, file.first_index);
-        let locations = Locations::open(disk, &self.source, first, range.end, Mode::Read)?;
-        let rows = locations.read(range)?.into_iter();
-        Ok(rows.map(|row| row.unwrap_or(Location::UNKNOWN)).collect())
+        let opened = Locations::open(disk, &self.source, first, range.end, Mode::Read);
+        let read = opened.and_then(|locations| locations.read(range.clone()));
+        let rows = read.unwrap_or_else(|_| range.map(|_| None).collect());
+        let known = rows.into_iter().map(|row| row.unwrap_or(Location::UNKNOWN));
+        known.collect()
     }
 
     /// Beyond the checkpoint, at bytes that are no batch.
     fn end_of_log(&mut self, place: usize, at: u64) -> Result<Stopped, StartError> {
         let file = &self.files[place];
         let follows = file.next_good_batch(at + 1).map_err(read_failed(file))?;
-        if follows.is_none() && place + 1 == self.files.len() {
+        let lost = self.salvaged[place].lost_in(&(at..file.len));
+        if follows.is_none() && place + 1 == self.files.len() && lost.is_empty() {
             return Ok(Stopped::AtEnd);
         }
-        let what = "the log is damaged there, beyond its checkpoint: what follows was not copied";
+        let what = match lost.is_empty() {
+            true => "the log is damaged there, beyond its checkpoint: what follows was not copied",
+            false => {
+                "the log cannot be read there, beyond its checkpoint: what follows was not copied"
+            }
+        };
         self.found(file, at, Some(self.edge.size()), what.to_owned());
         Ok(Stopped::AtDamage)
     }
@@ -381,7 +459,12 @@ impl<'c> Copying<'c> {
         if self.report.found == 0 {
             self.target.remove_others(self.files)?;
         }
-        self.report.keys = self.keys()?;
+        let files = self.files.iter().zip(self.salvaged);
+        self.report.unreadable_bytes = files
+            .map(|(file, salvaged)| salvaged.lost_bytes(file.len))
+            .sum();
+        let keys = self.keys()?;
+        self.report.keys = keys;
         // Nobody needs it: it is believed only if it holds.
         if let Ok(Some(cosigned)) = read_file(&*disk, &self.source.cosigned()) {
             self.target.put_file(&layout.cosigned(), &cosigned)?;
@@ -428,7 +511,7 @@ impl<'c> Copying<'c> {
     }
 
     /// Copies the files in `keys/`, of which only `begun` is no secret.
-    fn keys(&self) -> Result<Vec<String>, StartError> {
+    fn keys(&mut self) -> Result<Vec<String>, StartError> {
         let (disk, from) = (&**self.input.disk, self.input.from);
         let mut copied = Vec::new();
         for name in disk.list(&Layout::new(from).keys()).unwrap_or_default() {
@@ -436,7 +519,20 @@ impl<'c> Copying<'c> {
             if !wanted || name.ends_with(".tmp") {
                 continue;
             }
-            if let Some(key) = read_key(disk, from, &name)? {
+            let read = match read_key(disk, from, &name) {
+                Err(StartError::Io { source, .. }) if is_unreadable(&source) => {
+                    self.report.found += 1;
+                    self.report.findings.push(Finding {
+                        file: format!("keys/{name}"),
+                        offset: None,
+                        index: None,
+                        what: format!("it cannot be read and is not in the copy: {source}"),
+                    });
+                    continue;
+                }
+                other => other?,
+            };
+            if let Some(key) = read {
                 if read_key(disk, self.input.to, &name)?.as_ref() != Some(&key) {
                     write_key(disk, self.input.to, &name, &key)?;
                 }

@@ -7,6 +7,7 @@
 
 mod copying;
 mod marker;
+mod salvaged;
 mod target;
 
 use std::path::Path;
@@ -17,13 +18,15 @@ use audittrail_merkle::TreeHead;
 use self::copying::Copying;
 pub(crate) use self::marker::refuse_backup;
 pub use self::marker::{BackupMarker, BackupState};
+use self::salvaged::Salvaged;
 use self::target::Target;
-use crate::disk::{Disk, Mode};
+use crate::disk::{Disk, DiskFile, Mode};
 use crate::fsck::Finding;
 use crate::layout::Layout;
 use crate::start::{Identity, find_checkpoint_end, list_segments, read_checkpoint};
 use crate::start_error::StartError;
 use crate::tree::Tree;
+use crate::walk::SegmentFile;
 
 /// What a copy is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,9 @@ pub struct BackupReport {
     pub findings: Vec<Finding>,
     /// How much of it there was.
     pub found: u64,
+    /// Bytes of the log that its disk did not give. They are zeros in the copy, but for those that
+    /// an earlier run had.
+    pub unreadable_bytes: u64,
     /// Names of the files in `keys/` that were copied.
     pub keys: Vec<String>,
 }
@@ -94,7 +100,8 @@ pub struct BackupReport {
 /// Copies a log, or what is new of it. `progress` is told how many entries of about how many.
 ///
 /// What is damaged in the source is copied as it is, as long as the source's tree still says what
-/// it was, and reported.
+/// it was, and reported. What its disk does not give counts as damaged: it becomes zeros, unless the
+/// copy has it from an earlier run, and [`BackupInput::compare`] fills it in once it can be read.
 ///
 /// # Errors
 /// If either directory cannot be used, or the log is not what its checkpoint, that of the copy or
@@ -112,16 +119,34 @@ pub fn backup(
             input.from.display()
         ))
     })?;
-    let files = list_segments(&**input.disk, &source)?;
+    let mut files = list_segments(&**input.disk, &source)?;
+    let salvaged = salvage(&mut files);
     let target = Target::open(input)?;
     let tree = Tree::open(&**input.disk, &source, checkpoint.head.size, Mode::Read)
         .map_err(StartError::io("the log's tree cannot be opened"))?;
     check_extends(input, &checkpoint.head, &target.kept, &tree)?;
     let from = find_checkpoint_end(&**input.disk, &source, &files, &target.kept)?;
     target.compare(&files, &from)?;
-    let mut copying = Copying::new(input, &files, source, tree, checkpoint.head, target, from);
+    let from_disk = copying::Source {
+        files: &files,
+        salvaged: &salvaged,
+        layout: source,
+        tree,
+        head: checkpoint.head,
+    };
+    let mut copying = Copying::new(input, from_disk, target, from);
     copying.all(progress)?;
     copying.finish(&checkpoint)
+}
+
+/// Has the segments read so that what their disk does not give does not end the copy.
+fn salvage(files: &mut [SegmentFile]) -> Vec<Arc<Salvaged>> {
+    let salvaged = files.iter_mut().map(|file| {
+        let salvaged = Arc::new(Salvaged::new(Arc::clone(&file.file)));
+        file.file = Arc::clone(&salvaged) as Arc<dyn DiskFile>;
+        salvaged
+    });
+    salvaged.collect()
 }
 
 fn check_source(input: &BackupInput<'_>, source: &Layout) -> Result<(), StartError> {

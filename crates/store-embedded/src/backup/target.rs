@@ -172,6 +172,7 @@ impl Target {
                 file: opened,
                 at: 0,
                 buffer: Vec::new(),
+                fills: true,
                 fixed: 0,
                 written: 0,
             })
@@ -294,6 +295,8 @@ pub(super) struct Part {
     /// Where `buffer` goes.
     at: u64,
     buffer: Vec<u8>,
+    /// Whether what is in it may take the place of zeros below the checkpoint.
+    fills: bool,
     /// Below this nothing is changed, since the checkpoint that was there covers it.
     fixed: u64,
     /// Bytes that were not there before.
@@ -305,8 +308,13 @@ impl Part {
         (self.at, self.fixed) = (at, fixed);
     }
 
-    /// Appends bytes. `Ok(false)`: below the checkpoint there stands something else.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<bool> {
+    /// Appends bytes, which take the place of zeros where they are what `fills`. `Ok(false)`: below
+    /// the checkpoint there stands something else.
+    pub(super) fn put(&mut self, bytes: &[u8], fills: bool) -> io::Result<bool> {
+        if self.fills != fills && !self.flush()? {
+            return Ok(false);
+        }
+        self.fills = fills;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITE_BYTES {
             return self.flush();
@@ -314,7 +322,20 @@ impl Part {
         Ok(true)
     }
 
-    /// What is there already and equal stays as it is: it may be all that is left of the log.
+    /// Reads what an earlier run put at an offset, if it did.
+    pub(super) fn recall(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        match self.file.read_at(bytes, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                bytes.fill(0);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What is there already and equal stays as it is: it may be all that is left of the log. Zeros
+    /// below the checkpoint may be what could not be read then: what can be read now takes their
+    /// place.
     fn flush(&mut self) -> io::Result<bool> {
         let there = self
             .len
@@ -331,14 +352,20 @@ impl Part {
         if same < self.buffer.len() {
             let from = self.at + same as u64;
             if from < self.fixed {
-                return Ok(false);
-            }
-            if self.len > from {
-                self.file.set_len(from)?;
+                let below = usize::try_from(self.fixed - from).unwrap_or(usize::MAX);
+                let mut pairs = existing.iter().zip(&self.buffer).skip(same).take(below);
+                if !(self.fills && pairs.all(|(one, other)| one == other || *one == 0)) {
+                    return Ok(false);
+                }
+                self.len = self.len.max(end);
+            } else {
+                if self.len > from {
+                    self.file.set_len(from)?;
+                }
+                self.len = end;
             }
             self.file.write_at(&self.buffer[same..], from)?;
             self.written += end - from;
-            self.len = end;
         }
         self.at = end;
         self.buffer.clear();

@@ -100,6 +100,10 @@ sync_points! {
         BackupNames,
         /// The part of a segment that was copied, before the next one and before the checkpoint.
         BackupSegment,
+        /// Which segments are not worth packing, before its name.
+        UnpackedFile,
+        /// Its name.
+        UnpackedName,
     }
 }
 
@@ -126,6 +130,9 @@ pub trait DiskFile: Send + Sync {
     /// Says that these bytes, whose ranges ascend, are read next, so that the disk is asked for all of them at once. A
     /// hint: reads answer the same without it.
     fn will_need(&self, _ranges: &[Range<u64>]) {}
+    /// Lets go of what the system holds of it in memory and has written already, so that what is
+    /// read next comes from the disk. A hint: a file system need not take it.
+    fn forget_cached(&self) {}
     /// What is wrong with it that reading does not show, since it keeps something twice.
     fn flaw(&self) -> io::Result<Option<&'static str>> {
         Ok(None)
@@ -220,6 +227,13 @@ pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub(crate) fn was_not_begun(error: &io::Error) -> bool {
     // ENFILE and EMFILE.
     matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// Whether a read failed because the disk does not give these bytes, though it may give others.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    // EIO, ENODATA, EBADMSG, EILSEQ, EUCLEAN and EREMOTEIO: a bad sector, and what file systems say
+    // of one whose checksum fails.
+    matches!(error.raw_os_error(), Some(5 | 61 | 74 | 84 | 117 | 121))
 }
 
 /// How a replacement failed.

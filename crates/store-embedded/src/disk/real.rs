@@ -101,6 +101,10 @@ impl DiskFile for RealFile {
             }
         }
     }
+
+    fn forget_cached(&self) {
+        let _ = fadvise(&self.0, 0, None, Advice::DontNeed);
+    }
 }
 
 impl Disk for RealDisk {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::{DirectoryLock, Disk, DiskFile, Mode, SyncPoint};
 
 const SECTOR: u64 = 512;
+/// The system's number for a read or write that failed on the disk.
+const EIO: i32 = 5;
 
 /// An operation that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +86,10 @@ struct World {
     directories: BTreeMap<PathBuf, Names>,
     locks: BTreeSet<PathBuf>,
     left_out: BTreeSet<SyncPoint>,
+    /// Syncs of these succeed, and the disk has kept nothing of what was written.
+    lost: BTreeSet<SyncPoint>,
+    /// Bytes of files that cannot be read.
+    unreadable: Vec<(usize, Range<u64>)>,
     faults: Vec<(Operation, u32, FaultMode)>,
     /// The number of the operation in which the process ends.
     ends_in: Option<u64>,
@@ -108,6 +115,8 @@ impl SimulatedDisk {
             directories,
             locks: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            unreadable: Vec::new(),
             faults: Vec::new(),
             ends_in: None,
             room: None,
@@ -119,6 +128,31 @@ impl SimulatedDisk {
     /// From now on this sync does nothing and says that it succeeded.
     pub fn leave_out(&self, point: SyncPoint) {
         self.world().left_out.insert(point);
+    }
+
+    /// From now on the disk says that this sync succeeded and has kept nothing: what was written is
+    /// seen as long as it is in the page cache.
+    pub fn lose(&self, point: SyncPoint) {
+        self.world().lost.insert(point);
+    }
+
+    /// From now on reads of these bytes of a file fail as those of a bad sector do (EIO).
+    ///
+    /// # Errors
+    /// If there is no such file.
+    pub fn make_unreadable(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
+        let mut world = self.world();
+        let (names, name) = world.names(path)?;
+        let Some(Node::File(file)) = names.seen.get(&name).copied() else {
+            return Err(not_found(path));
+        };
+        world.unreadable.push((file, bytes));
+        Ok(())
+    }
+
+    /// Every byte can be read again.
+    pub fn make_readable(&self) {
+        self.world().unreadable.clear();
     }
 
     /// Makes the operation fail once, after so many more of its kind.
@@ -388,6 +422,13 @@ impl DiskFile for SimulatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let world = self.world()?;
         let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let asked = offset..offset.saturating_add(buffer.len() as u64);
+        let bad = |(file, bytes): &(usize, Range<u64>)| {
+            *file == self.file && bytes.start < asked.end && asked.start < bytes.end
+        };
+        if world.unreadable.iter().any(bad) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let bytes = start
             .checked_add(buffer.len())
             .and_then(|end| world.files[self.file].seen.get(start..end))
@@ -434,6 +475,10 @@ impl DiskFile for SimulatedFile {
             return Ok(());
         }
         let fault = world.begin(Operation::SyncData);
+        if fault.is_none() && world.lost.contains(&point) {
+            world.files[self.file].pending.clear();
+            return Ok(());
+        }
         let World { rng, files, .. } = &mut *world;
         match fault {
             None => files[self.file].flush(),
@@ -442,6 +487,17 @@ impl DiskFile for SimulatedFile {
             Some(FaultMode::Partly) => files[self.file].keep_some(rng, 0.5),
         }
         fault.map_or(Ok(()), |_| Err(injected()))
+    }
+
+    fn forget_cached(&self) {
+        // What was not synced stays: the system lets go of what is on the disk only.
+        if let Ok(mut world) = self.world() {
+            let content = &mut world.files[self.file];
+            content.seen.clone_from(&content.durable);
+            for change in &content.pending {
+                apply(&mut content.seen, change);
+            }
+        }
     }
 
     fn is_at(&self, path: &Path) -> io::Result<bool> {

@@ -10,5 +10,7 @@ pub(crate) use batch::{
     BATCH_HEADER_LEN, BATCH_MAGIC, BatchHeader, chain, decode_batch, encode_batch,
 };
 pub use batch::{append_batch, read_batch};
-pub(crate) use record::{FrameError, RecordFrame, decode_record};
+pub(crate) use record::{
+    FrameError, RECORD_MIN, RecordFrame, decode_open_part, decode_record, open_len,
+};
 pub(crate) use segment::{SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError, origin_hash};

@@ -20,7 +20,7 @@ use super::bytes::{array_at, u32_at};
 
 const HEADER_LEN: usize = 84;
 /// No record is shorter.
-pub(super) const RECORD_MIN: usize = HEADER_LEN;
+pub(crate) const RECORD_MIN: usize = HEADER_LEN;
 /// A leaf has to fit an entry bundle, which gives it a 16-bit length.
 const LEAF_MAX: usize = u16::MAX as usize;
 const SEALED_MAX: usize = 16 << 20;
@@ -129,6 +129,30 @@ pub(crate) fn check_record(index: u64, bytes: &[u8]) -> Result<RecordFrame, Fram
         return Err(FrameError::Sealed);
     }
     Ok(frame)
+}
+
+/// How many bytes of a record its header and its leaf are, as the header has it.
+pub(crate) fn open_len(header: &[u8]) -> Option<usize> {
+    let leaf_len = u32_at(header.get(..HEADER_LEN)?, 0) as usize;
+    (leaf_len <= LEAF_MAX).then_some(HEADER_LEN + leaf_len)
+}
+
+/// The record whose first [`open_len`] bytes these are, without its sealed part; `None` where they
+/// fail their checksum.
+pub(crate) fn decode_open_part(index: u64, bytes: &[u8]) -> Option<Record> {
+    if open_len(bytes) != Some(bytes.len()) {
+        return None;
+    }
+    let frame = RecordFrame {
+        leaf_len: bytes.len() - HEADER_LEN,
+        sealed_len: u32_at(bytes, 4) as usize,
+    };
+    (u32_at(bytes, 8) == leaf_checksum(index, frame, bytes)).then(|| Record {
+        leaf: frame.leaf(bytes).to_vec(),
+        sealed: None,
+        signature: array_at(bytes, 20),
+        key_id: KeyId(array_at(bytes, 16)),
+    })
 }
 
 /// The record at the start of `bytes`, whose index is `index`.

@@ -507,3 +507,146 @@ fn edits_are_seen_whatever_else_fits() {
     let why = refusal(copied(&disk, ("/forged", COPY), Purpose::Backup, |_| {}));
     assert!(why.contains("another history"), "{why}");
 }
+
+/// A log in segments of many pages, whose checkpoint covers all of it.
+fn filled_in_pages(disk: &Arc<dyn Disk>) -> (Arc<EmbeddedStore>, Log) {
+    let directory = DataDirectory::open(Arc::clone(disk), Path::new(DATA)).unwrap();
+    let options = Options {
+        segment_bytes: 48 << 10,
+        ..Options::default()
+    };
+    let opened = EmbeddedStore::open(directory, &identity(), options, START, Arc::new(Inline));
+    let store = Arc::new(opened.unwrap().0);
+    let shared = Arc::clone(&store) as Arc<dyn Store>;
+    let (mut log, mut generator) = (Log::default(), Generator::new(21));
+    grow(&shared, &mut log, &mut generator, 80);
+    block_on(log.keep_checkpoint(&shared));
+    (store, log)
+}
+
+/// How many entries of a copy are shown as failed; all others have to be those of the log.
+fn failed_in(disk: &Arc<dyn Disk>, data: &str, log: &Log) -> usize {
+    let store = open(disk, data).unwrap();
+    assert_eq!(block_on(store.head()).unwrap(), log.edge.head());
+    let reader = Reader::new(Arc::clone(&store), ring(), ORIGIN.to_owned());
+    let all: Vec<u64> = (0..log.size()).collect();
+    let read = block_on(async {
+        let stored = store.records(&all).await.unwrap();
+        reader.check(stored).await.unwrap()
+    });
+    let mut failed = 0;
+    for one in read {
+        match one.verdict {
+            Verdict::Verified => {
+                let written = &log.entries[one.index as usize].1;
+                assert_eq!(one.record.as_ref(), Some(written));
+            }
+            Verdict::Failed(_) => failed += 1,
+        }
+    }
+    failed
+}
+
+/// Bad sectors: all that can be read is copied, what cannot is named, and a later run that can read
+/// it fills it in. Packed or not.
+#[test]
+fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
+    for packed in [false, true] {
+        let (simulated, disk) = new_disk(31);
+        let (store, log) = filled_in_pages(&disk);
+        if packed {
+            let mut packing = store.pack_next(0, &mut || true);
+            while let Some(outcome) = packing.outcome {
+                assert!(outcome.unwrap().kept);
+                packing = store.pack_next(packing.next, &mut || true);
+            }
+        }
+        drop(store);
+        let mut segments = log_files(&disk, DATA);
+        // The last one is not packed.
+        segments.pop();
+        let longest = segments.into_iter().max_by_key(|(_, bytes)| bytes.len());
+        let (name, bytes) = longest.unwrap();
+        let (path, len) = (&Path::new(DATA).join(&name), bytes.len() as u64);
+        println!("packed: {packed}, {len} bytes of {}", name.display());
+        let third = 2 * len / 3;
+        // The header and what follows; a place in the middle; two in one page.
+        for bytes in [
+            0..600,
+            len / 2..len / 2 + 1,
+            third..third + 1,
+            third + 9..third + 12,
+        ] {
+            simulated.make_unreadable(path, bytes).unwrap();
+        }
+        let report = back_up(&disk).unwrap();
+        assert!(report.found > 0, "{report:?}");
+        assert!(
+            (4_096..=48 << 10).contains(&report.unreadable_bytes),
+            "{report:?}"
+        );
+        for finding in &report.findings {
+            assert_eq!(Path::new(&finding.file), name);
+            assert!(finding.what.contains("cannot be read"), "{finding:?}");
+        }
+        assert_eq!(
+            (report.entries, report.checkpoint),
+            (log.size(), log.edge.head())
+        );
+        // It is not said to be sound by anybody.
+        assert!(checked(&disk, COPY, Some(&ring())).found > 0);
+        assert!(restore(&disk).unwrap().found > 0);
+        let failed = failed_in(&disk, RESTORED, &log);
+        assert!(failed > 0 && failed < log.size() as usize / 2, "{failed}");
+
+        // The disk gives one of the places after all, and then all of them.
+        simulated.make_readable();
+        simulated.make_unreadable(path, third..third + 1).unwrap();
+        let compare = |disk: &Arc<dyn Disk>| {
+            copied(disk, (DATA, COPY), Purpose::Backup, |input| {
+                input.compare = true;
+            })
+        };
+        let again = compare(&disk).unwrap();
+        assert!(again.found > 0, "{again:?}");
+        assert!(
+            again.unreadable_bytes < report.unreadable_bytes,
+            "{again:?}"
+        );
+        assert!(again.new_bytes > 0);
+        simulated.make_readable();
+        let last = compare(&disk).unwrap();
+        assert_eq!((last.found, last.unreadable_bytes), (0, 0));
+        assert_eq!(checked(&disk, COPY, Some(&ring())).found, 0);
+
+        // What a copy has is not lost to it when the disk fails later.
+        let whole = log_files(&disk, COPY);
+        simulated.make_unreadable(path, 40..len - 200).unwrap();
+        let late = compare(&disk).unwrap();
+        assert!(late.found > 0 && late.unreadable_bytes > 0, "{late:?}");
+        assert_eq!(log_files(&disk, COPY), whole);
+        assert_eq!(checked(&disk, COPY, Some(&ring())).found, 0);
+    }
+}
+
+/// Entries that no checkpoint covers yet are missed, too, where they cannot be read.
+#[test]
+fn what_cannot_be_read_beyond_the_checkpoint_is_named() {
+    let (simulated, disk) = new_disk(32);
+    let (store, log, _) = filled(&disk, 22);
+    drop(store);
+    let (path, bytes) = files(&disk, Path::new(DATA))
+        .into_iter()
+        .rfind(|(path, _)| path.starts_with("log"))
+        .unwrap();
+    let end = bytes.len() as u64;
+    let path = Path::new(DATA).join(path);
+    simulated.make_unreadable(&path, end - 1..end).unwrap();
+    let report = back_up(&disk).unwrap();
+    assert!(report.entries < log.size());
+    let mut findings = report.findings.iter();
+    assert!(
+        findings.any(|one| one.what.contains("cannot be read")),
+        "{report:?}"
+    );
+}

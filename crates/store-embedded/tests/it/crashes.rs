@@ -474,11 +474,23 @@ fn a_seed_replays_exactly() {
     }
 }
 
+/// Where the search for a loss begins: seeds that found one when this was written last, so that most
+/// points are done at once. Whatever changes the order of what a seed does gives it another meaning;
+/// then the search finds another one. The numbers that are printed go here, those above 20.
+const BEGIN_AT: &[(SyncPoint, u64)] = &[
+    (SyncPoint::KeysDirectory, 31),
+    (SyncPoint::KeysFound, 2828),
+    (SyncPoint::Subdirectories, 102),
+    (SyncPoint::StartDirectories, 45),
+];
+
 /// Each sync is needed: without it, some seed loses something.
 #[test]
 fn leaving_out_any_sync_is_noticed() {
     for point in SyncPoint::ALL {
-        let noticed = (0..20_000).find_map(|seed| {
+        let begin = BEGIN_AT.iter().find(|(known, _)| known == point);
+        let begin = begin.map(|(_, seed)| *seed);
+        let noticed = begin.into_iter().chain(0..20_000).find_map(|seed| {
             let violation = live(seed, Some(*point)).err()?;
             live(seed, None).ok().map(|_| (seed, violation.0))
         });

@@ -14,6 +14,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod edited;
+mod gated;
 mod golden;
 mod indexed;
 mod packing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use audittrail_store::conformance::{Generator, Log, ORIGIN};
 use audittrail_store::{Reader, Store, Stored, Verdict};
-use audittrail_store_embedded::disk::RealDisk;
+use audittrail_store_embedded::disk::{Disk, Mode, RealDisk, SimulatedDisk, SyncPoint};
 use audittrail_store_embedded::{
     DataDirectory, EmbeddedStore, FsckInput, FsckReport, Inline, Options, PackedSegment,
     StartReport, fsck,
@@ -18,9 +18,17 @@ use crate::support::{START, block_on};
 const ENTRIES: usize = 300;
 
 fn open(data: &Path) -> (Arc<EmbeddedStore>, StartReport) {
-    let directory = DataDirectory::open(Arc::new(RealDisk), data).unwrap();
+    open_on(Arc::new(RealDisk), data, 48 << 10)
+}
+
+fn open_on(
+    disk: Arc<dyn Disk>,
+    data: &Path,
+    segment_bytes: u64,
+) -> (Arc<EmbeddedStore>, StartReport) {
+    let directory = DataDirectory::open(disk, data).unwrap();
     let options = Options {
-        segment_bytes: 48 << 10,
+        segment_bytes,
         ..Options::default()
     };
     let inline = Arc::new(Inline);
@@ -35,7 +43,7 @@ fn check(data: &Path) -> FsckReport {
         keys: Some(&keys),
         since: None,
     };
-    let disk = Arc::new(RealDisk) as Arc<dyn audittrail_store_embedded::disk::Disk>;
+    let disk = Arc::new(RealDisk) as Arc<dyn Disk>;
     fsck(&disk, data, &input, &mut |_, _| {}).unwrap()
 }
 
@@ -246,4 +254,111 @@ fn damage_in_a_packed_segment_fails_the_entries_it_hits_and_no_others() {
     assert!(check(data.path()).found > 0);
     std::fs::write(&path, &sound).unwrap();
     assert_eq!(check(data.path()).found, 0);
+}
+
+/// A disk that says it has written what it has not: the comparison reads from it, not from memory.
+#[test]
+fn what_did_not_reach_the_disk_does_not_take_the_name() {
+    let (simulated, data) = (SimulatedDisk::new(11), Path::new("/log"));
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    let (store, _) = open_on(Arc::clone(&disk), data, 48 << 10);
+    fill(&store);
+    let before = everything(&store);
+    simulated.lose(SyncPoint::PackedSegment);
+    let failed = store.pack_next(0, &mut || true).outcome.unwrap();
+    let why = failed.unwrap_err().to_string();
+    assert!(why.contains("does not read the same when packed"), "{why}");
+    drop(store);
+    simulated.cut_power();
+    let (store, _) = open_on(disk, data, 48 << 10);
+    assert_eq!(format!("{:?}", everything(&store)), format!("{before:?}"));
+}
+
+/// What is not worth packing is tried once, and not at every start.
+#[test]
+fn what_was_not_worth_packing_is_remembered() {
+    let (simulated, data) = (SimulatedDisk::new(12), Path::new("/log"));
+    let disk: Arc<dyn Disk> = Arc::new(simulated);
+    // One small entry a segment.
+    let again = || open_on(Arc::clone(&disk), data, 1).0;
+    let store = again();
+    let shared = Arc::clone(&store) as Arc<dyn Store>;
+    let (mut log, mut generator) = (Log::default(), Generator::new(4));
+    block_on(async {
+        for _ in 0..12 {
+            log.commit(&shared, vec![generator.small_entry()]).await;
+        }
+        log.keep_checkpoint(&shared).await;
+    });
+    let unworthy = |packed: &[PackedSegment]| packed.iter().filter(|one| !one.kept).count();
+    let first = pack_all(&store);
+    assert_eq!(first.len(), 11);
+    let tried = unworthy(&first);
+    assert!(tried > 0, "{first:?}");
+    drop((store, shared));
+    assert_eq!(pack_all(&again()), []);
+
+    // Without the list, or with one that says nothing, they are tried again.
+    let list = data.join("unpacked");
+    let read = |path: &Path| {
+        let file = disk.open(path, Mode::Read).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    let said = read(&list);
+    assert!(said.starts_with(b"audittrail unpacked 1\n"));
+    for changed in [Some(vec![0xff; 900]), Some(vec![b'1'; 2 << 20]), None] {
+        disk.remove(&list).unwrap();
+        if let Some(bytes) = changed {
+            let file = disk.open(&list, Mode::Replace).unwrap();
+            file.write_at(&bytes, 0).unwrap();
+        }
+        assert_eq!(unworthy(&pack_all(&again())), tried);
+        assert_eq!(read(&list), said);
+    }
+    // A segment of another length is another segment.
+    let other = String::from_utf8(said).unwrap();
+    let (first, rows) = other.split_once('\n').unwrap();
+    let other = format!("{first}\n{}", rows.replace(' ', " 1"));
+    let file = disk.open(&list, Mode::Replace).unwrap();
+    file.write_at(other.as_bytes(), 0).unwrap();
+    assert_eq!(unworthy(&pack_all(&again())), tried);
+}
+
+/// A bad sector takes the entries that lie in it, and no others; what is kept twice is read from the
+/// other copy.
+#[test]
+fn bad_sectors_in_a_packed_segment_cost_what_lies_in_them() {
+    let (simulated, data) = (SimulatedDisk::new(13), Path::new("/log"));
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    let (store, _) = open_on(Arc::clone(&disk), data, 48 << 10);
+    fill(&store);
+    let before = everything(&store);
+    pack_all(&store);
+    drop(store);
+    let path = data.join("log/00000000000000000000.seg");
+    let len = disk.open(&path, Mode::Read).unwrap().len().unwrap();
+    let failed = || {
+        let (store, _) = open_on(Arc::clone(&disk), data, 48 << 10);
+        let mut failed = 0;
+        for (one, was) in everything(&store).iter().zip(&before) {
+            match &one.record {
+                Ok(record) => assert_eq!(Ok(record), was.record.as_ref()),
+                Err(_) => failed += 1,
+            }
+        }
+        failed
+    };
+    for (bytes, costs) in [
+        (0..4, false),
+        (len - 4..len, false),
+        (len / 2..len / 2 + 1, true),
+    ] {
+        simulated.make_unreadable(&path, bytes.clone()).unwrap();
+        let failed = failed();
+        assert_eq!(failed > 0, costs, "{bytes:?}: {failed}");
+        assert!(failed < 100, "{bytes:?}: {failed}");
+        simulated.make_readable();
+    }
 }
