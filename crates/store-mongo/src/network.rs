@@ -31,10 +31,10 @@ pub(crate) struct Network {
 
 /// A majority of the servers has it in its journal.
 pub(crate) fn durable() -> WriteConcern {
-    let mut concern = WriteConcern::default();
-    concern.w = Some(Acknowledgment::Majority);
-    concern.journal = Some(true);
-    concern
+    WriteConcern::builder()
+        .w(Acknowledgment::Majority)
+        .journal(true)
+        .build()
 }
 
 impl Network {
@@ -60,9 +60,10 @@ impl Network {
         let client = Client::with_options(wanted)
             .map_err(|error| StartError::address(url, &described(&error).to_string()))?;
         let database = client.database(name.as_deref().unwrap_or(DATABASE));
-        let mut concerns = CollectionOptions::default();
-        concerns.read_concern = Some(ReadConcern::majority());
-        concerns.write_concern = Some(durable());
+        let concerns = CollectionOptions::builder()
+            .read_concern(ReadConcern::majority())
+            .write_concern(durable())
+            .build();
         Ok(Self {
             entries: database.collection_with_options("entries", concerns.clone()),
             tiles: database.collection_with_options("tiles", concerns.clone()),

@@ -87,10 +87,7 @@ impl MongoStore {
             keys: head.keys.clone(),
             indexes,
         };
-        Ok((
-            Self::new(network, head.tree_head(), &*random, Arc::clone(&random)),
-            report,
-        ))
+        Ok((Self::new(network, head.tree_head(), random), report))
     }
 }
 
@@ -98,7 +95,7 @@ impl MongoStore {
 async fn check_server(network: &Network) -> Result<(), StartError> {
     let hello = network.database.run_command(doc! { "hello": 1 });
     let hello: Document = network.bounded("the server does not answer", hello).await?;
-    if hello.contains_key("setName") || hello.get_str("msg") == Ok("isdbgrid") {
+    if hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
         return Ok(());
     }
     Err(StartError::Unfit(

@@ -38,14 +38,9 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    pub(crate) fn new(
-        network: Network,
-        head: TreeHead,
-        source: &dyn Random,
-        random: Arc<dyn Random>,
-    ) -> Self {
+    pub(crate) fn new(network: Network, head: TreeHead, random: Arc<dyn Random>) -> Self {
         let mut owner = [0; 16];
-        source.fill(&mut owner);
+        random.fill(&mut owner);
         Self {
             network,
             random,

@@ -66,7 +66,12 @@ async fn equality_and_time_are_served_by_an_index() {
                 let mut found = Vec::new();
                 stages(plan.get_document("winningPlan").unwrap(), &mut found);
                 let at = format!("{parameters:?} in {order:?}: {found:?}");
-                assert!(found.iter().any(|stage| stage == "IXSCAN"), "{at}");
+                // Two users at once are nobody: then nothing is read at all.
+                let served = ["IXSCAN", "EOF"];
+                assert!(
+                    found.iter().any(|stage| served.contains(&stage.as_str())),
+                    "{at}"
+                );
                 assert!(!found.iter().any(|stage| stage == "COLLSCAN"), "{at}");
                 assert!(!found.iter().any(|stage| stage == "SORT"), "{at}");
             }

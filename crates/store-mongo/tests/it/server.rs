@@ -1,6 +1,6 @@
 //! A real mongod: one for all tests of this binary, and one of their own for tests that kill it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,21 +10,20 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 /// Nothing that a test waits for takes so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Stops the server and removes its files when this process ends, however it ends: its end of
-/// the pipe is closed then.
+/// Stops the server when this process ends, however it ends: its end of the pipe is closed then.
+/// Removes the files unless it was told to keep them.
 const WATCHED: &str = r#"
 dir=$1; shift
-"$@" >"$dir/out" 2>&1 </dev/null & pid=$!
+"$@" >>"$dir/out" 2>&1 </dev/null & pid=$!
 echo $pid
-cat >/dev/null
+told=$(cat)
 kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
-rm -rf "$dir"
+[ -n "$told" ] || rm -rf "$dir"
 "#;
 
 fn binary() -> PathBuf {
@@ -45,7 +44,7 @@ fn free_port() -> u16 {
 /// A server of its own.
 pub(crate) struct Mongod {
     pub(crate) port: u16,
-    data: TempDir,
+    data: PathBuf,
     process: Option<(Child, Pid)>,
     set: bool,
 }
@@ -55,7 +54,7 @@ impl Mongod {
     pub(crate) async fn start(set: bool) -> Self {
         let mut mongod = Self {
             port: free_port(),
-            data: tempfile::tempdir().unwrap(),
+            data: tempfile::tempdir().unwrap().keep(),
             process: None,
             set,
         };
@@ -75,16 +74,15 @@ impl Mongod {
     }
 
     fn launch(&mut self) {
-        let watched = tempfile::tempdir().unwrap().keep();
         let mut command = Command::new("sh");
         command
             .args(["-c", WATCHED, "sh"])
-            .arg(&watched)
+            .arg(&self.data)
             .arg(binary());
         command.args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"]);
         command.args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "200"]);
         command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
-        command.arg("--dbpath").arg(self.data.path());
+        command.arg("--dbpath").arg(&self.data);
         command.args(["--port", &self.port.to_string()]);
         if self.set {
             command.args(["--replSet", "rs0"]);
@@ -129,7 +127,8 @@ impl Mongod {
     pub(crate) fn kill(&mut self) {
         let (mut child, pid) = self.process.take().unwrap();
         kill_process(pid, Signal::KILL).unwrap();
-        drop(child.stdin.take());
+        // Its files are needed again.
+        child.stdin.take().unwrap().write_all(b"keep").unwrap();
         child.wait().unwrap();
     }
 
@@ -141,9 +140,14 @@ impl Mongod {
 
 impl Drop for Mongod {
     fn drop(&mut self) {
-        if let Some((mut child, _)) = self.process.take() {
-            drop(child.stdin.take());
-            let _ = child.wait();
+        match self.process.take() {
+            Some((mut child, _)) => {
+                drop(child.stdin.take());
+                let _ = child.wait();
+            }
+            None => {
+                let _ = std::fs::remove_dir_all(&self.data);
+            }
         }
     }
 }
@@ -165,7 +169,7 @@ pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T 
 /// The URL of a new database, on the server of MONGODB_URI if there is one.
 pub(crate) async fn new_database() -> String {
     static SHARED: OnceCell<Mongod> = OnceCell::const_new();
-    let database = format!("audittrail_test_{}", uuid::Uuid::new_v4().simple());
+    let database = format!("audittrail_test_{}", rand::random::<u64>());
     if let Ok(given) = std::env::var("MONGODB_URI") {
         let (before, options) = given.split_once('?').unwrap_or((&given, ""));
         let hosts = before.trim_end_matches('/');
