@@ -136,7 +136,7 @@ impl MongoStore {
         // The answer was lost, perhaps not the update. A head with our batch says so; another
         // head says nothing, since the update can still arrive, until the next epoch.
         if let Ok(head) = self.network.read_head().await
-            && head.batch_id.as_deref() == Some(&batch_id)
+            && head.batch_id.as_deref() == Some(&batch_id[..])
         {
             return Ok(());
         }

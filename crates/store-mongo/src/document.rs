@@ -201,7 +201,7 @@ pub(crate) fn decode(index: u64, document: &RawDocument) -> Result<Record, Damag
     for element in found_by.iter() {
         let Ok((key, value)) = element else { continue };
         fields += 1;
-        if document.get(key).ok().flatten() != Some(value) {
+        if document.get(key.as_str()).ok().flatten() != Some(value) {
             return Err(damage(format!(
                 "`{}` is not what the record says",
                 key.as_str()

@@ -20,7 +20,6 @@ pub(crate) struct Head {
     /// The hashes of the tree are in `tiles` up to this size.
     pub(crate) tiles: u64,
     pub(crate) batch_id: Option<Vec<u8>>,
-    pub(crate) owner: Option<Vec<u8>>,
     pub(crate) until: Option<DateTime>,
     pub(crate) checkpoint: Option<KeptCheckpoint>,
     pub(crate) origin: String,
@@ -61,7 +60,7 @@ pub(crate) fn empty(origin: &str, keys: &[String]) -> Document {
         "v": VERSION,
         "size": 0_i64,
         "root": binary(TreeHead::EMPTY.root.0),
-        "edge": binary([]),
+        "edge": binary(Vec::new()),
         "tiles": 0_i64,
         "epoch": 0_i64,
         "origin": origin,
@@ -120,7 +119,6 @@ impl Head {
             epoch: document.get_i64("epoch").map_err(|_| damaged("epoch"))?,
             tiles: size_of(document, "tiles")?.min(size),
             batch_id: document.get_binary_generic("batch_id").ok().cloned(),
-            owner: lease.and_then(|lease| lease.get_binary_generic("owner").ok().cloned()),
             until: lease.and_then(|lease| lease.get_datetime("until").ok().copied()),
             checkpoint: checkpoint(document)?,
             origin: document
