@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_store::conformance::{
-    Generator, Log, Numbers, Topic, both, check_page, entries_of, query, question, whole,
+    Log, Numbers, Topic, both, check_page, entries_of, query, question, whole,
 };
 use audittrail_store::{Access, CountMode, Query, Start, Store};
 use tokio::time::Instant;

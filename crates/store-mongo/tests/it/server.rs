@@ -108,9 +108,9 @@ impl Mongod {
 
     /// Waits until it can be written to.
     async fn wait(&self) {
-        let client = self.client().await;
+        let admin = self.client().await.database("admin");
         let is_primary = async || {
-            let hello = client.database("admin").run_command(doc! { "hello": 1 });
+            let hello = admin.run_command(doc! { "hello": 1 });
             let hello: Document = hello.await.ok()?;
             hello.get_bool("isWritablePrimary").ok().filter(|is| *is)
         };
