@@ -34,7 +34,9 @@ async fn place(
                 let taken = match store.lead().await {
                     Ok(edge) => edge,
                     Err(error) => {
-                        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+                        // In the same millisecond even a lease of no time has not ended.
+                        let kinds = [StoreErrorKind::Led, StoreErrorKind::Unavailable];
+                        assert!(kinds.contains(&error.kind()), "{error}");
                         continue;
                     }
                 };
