@@ -40,7 +40,7 @@ impl Plan {
     /// The plan for a filter; `None` if no sound entry meets it. `many` says that there may be
     /// entries with more terms in details than are kept.
     pub(crate) fn new(filter: &Filter, access: &Access, many: bool) -> Option<Self> {
-        if filter.failed {
+        if filter.failed || contradicts(filter, access) {
             return None;
         }
         let mut plan = Self {
@@ -130,6 +130,31 @@ impl Plan {
         }
         Some(())
     }
+}
+
+/// Whether one member would have to have two values, as where access is to another user than the
+/// one asked for.
+fn contradicts(filter: &Filter, access: &Access) -> bool {
+    let allowed = |member: Member, text: &String| {
+        let own = match member {
+            Member::UserId => access.user_id.as_ref(),
+            Member::Tenant => access.tenant.as_ref(),
+            _ => None,
+        };
+        let mut others = filter.texts.iter().filter(|(other, _)| *other == member);
+        own.is_none_or(|own| own == text)
+            && others.all(|(_, test)| match test {
+                Test::Equals(other) => other == text,
+                Test::In(others) => others.contains(text),
+                Test::NotIn(others) => !others.contains(text),
+                Test::StartsWith(_) | Test::Contains(_) => true,
+            })
+    };
+    filter.texts.iter().any(|(member, test)| match test {
+        Test::Equals(text) => !allowed(*member, text),
+        Test::In(texts) => !texts.iter().any(|text| allowed(*member, text)),
+        _ => false,
+    })
 }
 
 /// A pattern for this text and nothing else; `None` for one that stands in no member.

@@ -8,6 +8,8 @@ use mongodb::bson::{Bson, Document};
 
 use crate::support::new_log;
 
+const BOB: (&str, &str) = ("user_id", "bob");
+
 /// The stages of a plan, from the outside in.
 fn stages(plan: &Document, found: &mut Vec<String>) {
     found.extend(plan.get_str("stage").ok().map(str::to_owned));
@@ -38,7 +40,7 @@ async fn equality_and_time_are_served_by_an_index() {
         &[("tenant", "acme")],
         &[("start_time", from)],
         &[("end_time", from)],
-        &[("user_id", "bob"), ("start_time", from)],
+        &[BOB, ("start_time", from)],
         &[("action", "user.login"), ("outcome", "success")],
         &[("tenant", "acme"), ("user_id", "alice"), ("end_time", from)],
         &[("outcome__nin", "success"), ("start_time", from)],
@@ -61,17 +63,16 @@ async fn equality_and_time_are_served_by_an_index() {
                     count: CountMode::None,
                     failed: Arc::default(),
                 };
-                let answer = store.explain(&query).await.unwrap().unwrap();
+                let answer = store.explain(&query).await.unwrap();
+                // Two users at once are nobody: then the server is not asked.
+                let is_other = access.user_id.is_some() && parameters.contains(&BOB);
+                assert_eq!(answer.is_none(), is_other, "{parameters:?}");
+                let Some(answer) = answer else { continue };
                 let plan = answer.get_document("queryPlanner").unwrap();
                 let mut found = Vec::new();
                 stages(plan.get_document("winningPlan").unwrap(), &mut found);
                 let at = format!("{parameters:?} in {order:?}: {found:?}");
-                // Two users at once are nobody: then nothing is read at all.
-                let served = ["IXSCAN", "EOF"];
-                assert!(
-                    found.iter().any(|stage| served.contains(&stage.as_str())),
-                    "{at}"
-                );
+                assert!(found.iter().any(|stage| stage == "IXSCAN"), "{at}");
                 assert!(!found.iter().any(|stage| stage == "COLLSCAN"), "{at}");
                 assert!(!found.iter().any(|stage| stage == "SORT"), "{at}");
             }
