@@ -13,6 +13,8 @@
 #            measures one log as it grows, as a table and a plot in target/growth.svg
 # make bench-functions
 #            criterion benches of what every entry goes through
+# make bench-queue-redis REDIS_URL=redis://localhost
+#            rate and latency of the queue in Redis; on a server of its own where none is named
 # make crash-soak COUNT=500
 #            kills the server (SIGKILL) under load, so many times on one log
 # make fault-soak COUNT=500
@@ -26,7 +28,17 @@
 # make overload-soak SECONDS_OF_LOAD=60 CONNECTIONS=2000
 #            sends ten times what a server can take
 # make install PREFIX=/usr/local DESTDIR=
-#            the binary, its manual pages and completions for bash, fish and zsh; also uninstall
+#            the binary, its manual pages, completions for bash, fish and zsh and a systemd unit; also
+#            uninstall
+# make static  a binary that needs nothing of the machine it runs on, for images and releases
+# make image IMAGE=audittrail:local
+#            an image of it: docs/deploy.md
+# make test-image, make test-swarm
+#            starts the image as deploy/compose.yml says; deploys it to a swarm and breaks it under load.
+#            With a Docker daemon of their own, as root, or DOCKER_OF=this for the one of this machine
+# make lint-deploy
+#            scripts, workflows, stacks, alerts and unit, by the checkers that are there
+# make docs    writes docs/configuration.md from the settings' definitions
 # make schemathesis SEED=1
 #            validates the OpenAPI document, and sends what it allows and what it forbids
 # make test-docs-page
@@ -68,17 +80,24 @@ SECONDS_OF_LOAD ?= 60
 CONNECTIONS ?= 2000
 CASES ?= 1000000
 TARGET ?= evidence
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC ?= target/static/audittrail
+IMAGE ?= audittrail:local
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+DOCKER_OF ?= own
+image_arch = $(if $(filter aarch64%,$(HOST)),arm64,amd64)
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions crash-soak \
+.PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
 	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo fuzz \
-	fuzz-all fuzz-witness FORCE
+	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -117,6 +136,9 @@ bench-growth: $(BINARY)
 
 bench-functions:
 	cd benches && $(CARGO) bench --locked --target-dir ../target/benches
+
+bench-queue-redis:
+	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-queue-redis --example bench
 
 crash-soak: $(BINARY)
 	tools/crash-soak $(BINARY) --kills $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))
@@ -170,16 +192,44 @@ target/$(PROFILE)/audittrail: FORCE
 	$(CARGO) build --locked --profile $(PROFILE) -p audittrail-server
 
 install: $(BINARY)
-	install -d $(bindir) $(man1dir) $(bashdir) $(fishdir) $(zshdir)
+	install -d $(bindir) $(man1dir) $(bashdir) $(fishdir) $(zshdir) $(unitdir)
 	install -m 755 $(BINARY) $(bindir)/audittrail
 	$(BINARY) man --dir $(man1dir)
 	$(BINARY) completions bash > $(bashdir)/audittrail
 	$(BINARY) completions fish > $(fishdir)/audittrail.fish
 	$(BINARY) completions zsh > $(zshdir)/_audittrail
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/audittrail.service > $(unitdir)/audittrail.service
 
 uninstall:
 	rm -f $(bindir)/audittrail $(man1dir)/audittrail.1 $(man1dir)/audittrail-*.1 \
-	    $(bashdir)/audittrail $(fishdir)/audittrail.fish $(zshdir)/_audittrail
+	    $(bashdir)/audittrail $(fishdir)/audittrail.fish $(zshdir)/_audittrail \
+	    $(unitdir)/audittrail.service
+
+# Of the allocator, the page size is that of the kernel it runs on at the most: 64 KiB on some ARM.
+target/static/audittrail: FORCE
+	RUSTFLAGS="-C target-feature=+crt-static" $(if $(filter aarch64%,$(HOST)),JEMALLOC_SYS_WITH_LG_PAGE=16) \
+	    $(CARGO) build --locked --profile $(PROFILE) --target $(HOST) -p audittrail-server
+	install -D target/$(HOST)/$(subst dev,debug,$(PROFILE))/audittrail $@
+
+static: target/static/audittrail
+
+image: $(STATIC)
+	deploy/image-context target/image $(image_arch)=$(STATIC)
+	docker build --file deploy/Dockerfile --build-arg TARGETARCH=$(image_arch) \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	    --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) --tag $(IMAGE) target/image
+
+test-image: $(STATIC)
+	tools/test-image $(STATIC) --docker $(DOCKER_OF)
+
+test-swarm: $(STATIC)
+	tools/test-swarm $(STATIC) --docker $(DOCKER_OF)
+
+lint-deploy:
+	tools/lint-deploy
+
+docs:
+	AUDITTRAIL_WRITE_DOCS=1 $(CARGO) test --locked -p audittrail-server --bin audittrail reference
 
 bench-export-memory: $(BINARY)
 	tools/bench-export-memory $(BINARY)

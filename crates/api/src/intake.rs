@@ -356,9 +356,13 @@ impl Shared {
     pub(crate) async fn submit(&self, request: Request) -> Result<Waiter, Problem> {
         self.api
             .queue
-            .submit(request)
+            .submit(request.clone())
             .await
             .map_err(|error| match error {
+                SubmitError::Unknown(_) => {
+                    tracing::warn!(%error, "the queue did not say whether it took a request");
+                    outcome_unknown(&request)
+                }
                 SubmitError::Full => too_much(),
                 SubmitError::Closed | SubmitError::Unavailable(_) => Problem::new(
                     Slug::Unavailable,

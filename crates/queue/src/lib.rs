@@ -10,7 +10,8 @@ use async_trait::async_trait;
 pub use in_process::{Bounds, InProcessQueue};
 pub use request::{Delivery, DeliveryId, IdOrigin, Outcome, Placed, Request, Submission, Waiter};
 
-/// A request that was not queued: nothing of it is stored, and nothing of it will be.
+/// A request that was not queued: nothing of it is stored, and nothing of it will be. Only
+/// [`SubmitError::Unknown`] says less.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The bound is reached: try again later.
@@ -22,6 +23,10 @@ pub enum SubmitError {
     /// The queue's server cannot be reached.
     #[error("the queue cannot be reached: {0}")]
     Unavailable(String),
+    /// The queue's server did not answer: the request may be queued, and then will be
+    /// delivered. Sending the same ids again is harmless.
+    #[error("it is not known whether the queue took it: {0}")]
+    Unknown(String),
 }
 
 /// A failure on the sequencer's side.
@@ -75,6 +80,9 @@ pub struct Take {
 pub trait Queue: Send + Sync + 'static {
     /// Hands a request over. On `Ok` it will be delivered, and the waiter learns what became
     /// of it. Dropping the waiter changes nothing for the request.
+    ///
+    /// # Errors
+    /// As [`SubmitError`] says: nothing of the request is queued, or nobody knows.
     async fn submit(&self, request: Request) -> Result<Waiter, SubmitError>;
 
     /// The next requests, waiting until there is one. An empty answer means that the queue

@@ -9,18 +9,19 @@ use audittrail_store::Facet;
 use audittrail_store::Stored;
 use tantivy::directory::MmapDirectory;
 use tantivy::postings::Postings as _;
-use tantivy::schema::{Field, IndexRecordOption, OwnedValue};
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::tokenizer::{TokenStream as _, Tokenizer as _};
-use tantivy::{DocSet as _, Index, SegmentReader, TERMINATED, TantivyDocument};
+use tantivy::{DocSet as _, Index, SegmentReader, TERMINATED};
 
 use uuid::Uuid;
 
 use crate::checksum;
+use crate::document::{Document, FieldValue};
 use crate::error::IndexError;
 use crate::follow::Position;
 use crate::grams::Grams;
 use crate::index::caught;
-use crate::schema::{Fields, document, schema};
+use crate::schema::{Fields, schema};
 use crate::segment::Segment;
 use crate::stats::{self, Column};
 
@@ -199,17 +200,16 @@ fn part(field: Field, term: &[u8], places: &[u32]) -> u64 {
 
 /// What the document made of an entry gives.
 fn expected(fields: &Fields, stored: &Stored) -> (u64, (i64, i64, u64)) {
-    let document: TantivyDocument = document(fields, stored, Uuid::nil());
+    let document = Document::of(fields, stored, Uuid::nil());
     let (mut parts, mut sum) = (Vec::new(), 0_u64);
     let mut columns = (0, 0, 0);
-    for (field, value) in document.field_values() {
-        match OwnedValue::from(value) {
-            OwnedValue::Bytes(term) => parts.push(part(field, &term, &[])),
-            OwnedValue::Str(text) => sum = sum.wrapping_add(grams(field, &text)),
-            OwnedValue::U64(index) => columns.2 = index,
-            OwnedValue::I64(time) if field == fields.timestamp => columns.0 = time,
-            OwnedValue::I64(time) => columns.1 = time,
-            _ => {}
+    for (field, value) in document.values() {
+        match value {
+            FieldValue::Bytes(term) => parts.push(part(field, term, &[])),
+            FieldValue::Text(text) => sum = sum.wrapping_add(grams(field, text)),
+            FieldValue::U64(index) => columns.2 = index,
+            FieldValue::I64(time) if field == fields.timestamp => columns.0 = time,
+            FieldValue::I64(time) => columns.1 = time,
         }
     }
     // A term counts once, however often the entry has it.

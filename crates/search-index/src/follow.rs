@@ -3,22 +3,24 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, TryLockError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::RamDirectory;
 use tantivy::index::SegmentId;
-use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
+use tantivy::indexer::{AddOperation, IndexWriterOptions, NoMergePolicy, SegmentWriter};
 use tantivy::{Directory, FutureResult, Index, IndexReader, ReloadPolicy, SegmentMeta};
 
 use crate::checksum::check;
+use crate::document::Document;
 use crate::error::IndexError;
 use crate::index::{SearchIndex, Source, State, mmap};
 use crate::merging::next_merge;
 use crate::page::Segments;
-use crate::schema::{FORMAT, Fields, document, schema, tokenizers};
+use crate::schema::{FORMAT, Fields, schema, tokenizers};
 use crate::segment::Segment;
 use crate::tail::{TailEntry, TailView, id_of};
 
@@ -28,6 +30,9 @@ const STEPS_TOGETHER: usize = 3;
 /// But no more than a step's number of entries beyond so many bytes: who waits for room in the
 /// tail waits for a step.
 const STEP_BYTES: usize = 32 << 20;
+
+/// A step that failed makes no room, so that one who waits for it looks again.
+const LONGEST_STEP: Duration = Duration::from_millis(100);
 
 /// The name of a file that is there while the index is being opened.
 const OPENING: &str = "opening";
@@ -80,6 +85,46 @@ struct Open {
     writer: tantivy::IndexWriter,
     reader: IndexReader,
     merge: Option<FutureResult<Option<SegmentMeta>>>,
+}
+
+/// Gathers documents into segments on the thread that has them: handing each to a thread of the
+/// library's costs a copy of it.
+struct NewSegments<'w> {
+    to: &'w tantivy::IndexWriter,
+    /// Memory to gather a segment in.
+    bytes: usize,
+    begun: Option<(tantivy::Segment, SegmentWriter)>,
+}
+
+impl NewSegments<'_> {
+    fn add(&mut self, document: Document) -> Result<(), IndexError> {
+        if self.begun.is_none() {
+            let segment = self.to.new_segment();
+            let writer = SegmentWriter::for_segment(self.bytes, segment.clone())?;
+            self.begun = Some((segment, writer));
+        }
+        if let Some((_, writer)) = &mut self.begun {
+            // Nothing is ever deleted, so that no two have to be told apart by when they came.
+            let opstamp = 0;
+            writer.add_document(AddOperation { opstamp, document })?;
+            if writer.mem_usage() >= self.bytes {
+                self.finish()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered; the next commit takes it in.
+    fn finish(&mut self) -> Result<(), IndexError> {
+        if let Some((segment, writer)) = self.begun.take() {
+            let documents = writer.max_doc();
+            writer.finalize()?;
+            let meta = segment.with_max_doc(documents).meta().clone();
+            meta.untrack_temp_docstore();
+            self.to.add_segment(meta)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a step did.
@@ -236,7 +281,14 @@ impl SearchIndex {
     /// # Errors
     /// If it could not be written; everything still is found, and the next step tries again.
     pub fn step(&self, source: &dyn Source) -> Result<Step, IndexError> {
-        let mut writing = self.lock_writing();
+        self.step_with(self.lock_writing(), source)
+    }
+
+    fn step_with(
+        &self,
+        mut writing: MutexGuard<'_, Writing>,
+        source: &dyn Source,
+    ) -> Result<Step, IndexError> {
         if let Some(why) = self.take_damaged() {
             self.start_anew(&mut writing, &why)?;
         }
@@ -248,19 +300,27 @@ impl SearchIndex {
         outcome
     }
 
-    /// Writes what waits, if the tail is full.
+    /// Waits until the tail is no longer full; writes what waits if nobody does already.
     ///
     /// # Errors
     /// As [`SearchIndex::step`].
     pub fn make_room(&self, source: &dyn Source) -> Result<(), IndexError> {
-        while self.is_full() {
-            // One that runs already makes room while this waits for it.
-            drop(self.lock_writing());
-            if self.is_full() {
-                self.step(source)?;
+        loop {
+            let seen = self.room.seen();
+            if !self.is_full() {
+                return Ok(());
+            }
+            match self.writing.try_lock() {
+                Ok(writing) => {
+                    self.step_with(writing, source)?;
+                }
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    self.step_with(poisoned.into_inner(), source)?;
+                }
+                // Not for the lock: who steps again and again would hardly ever leave it.
+                Err(TryLockError::WouldBlock) => self.room.wait(seen, LONGEST_STEP),
             }
         }
-        Ok(())
     }
 
     /// Reads all files and compares their checksums; a bad one makes the next step build the
@@ -342,18 +402,18 @@ impl SearchIndex {
         let size = self.size.load(Ordering::Acquire);
         let end = size.min(position + self.options.step_entries as u64 * 5);
         let mut next = position;
-        let open = self.opened(writing)?;
+        let mut segments = self.segments_of(writing)?;
         while next < end {
             let scanned = source
                 .scan(next..end)
                 .map_err(IndexError::io("the log cannot be read"))?;
             for stored in &scanned {
                 let id = id_of(stored, source);
-                open.writer
-                    .add_document(document(&self.files.fields, stored, id))?;
+                segments.add(Document::of(&self.files.fields, stored, id))?;
                 next = stored.index + 1;
             }
         }
+        segments.finish()?;
         if next > position {
             self.commit(writing, next, source)?;
         }
@@ -370,21 +430,28 @@ impl SearchIndex {
         entries: &[Arc<TailEntry>],
         source: &dyn Source,
     ) -> Result<(), IndexError> {
-        let open = self.opened(writing)?;
+        let mut segments = self.segments_of(writing)?;
         let mut next = position;
         for entry in entries {
-            open.writer
-                .add_document(document(&self.files.fields, &entry.stored, entry.id))?;
+            segments.add(Document::of(&self.files.fields, &entry.stored, entry.id))?;
             next = entry.stored.index + 1;
         }
+        segments.finish()?;
         self.commit(writing, next, source)
+    }
+
+    fn segments_of<'w>(&self, writing: &'w mut Writing) -> Result<NewSegments<'w>, IndexError> {
+        Ok(NewSegments {
+            bytes: self.options.writer_bytes,
+            to: &self.opened(writing)?.writer,
+            begun: None,
+        })
     }
 
     fn opened<'w>(&self, writing: &'w mut Writing) -> Result<&'w mut Open, IndexError> {
         if writing.open.is_none() {
             let index = self.files.index()?;
             let options = IndexWriterOptions::builder()
-                .memory_budget_per_thread(self.options.writer_bytes)
                 .num_worker_threads(1)
                 .num_merge_threads(1)
                 .build();
@@ -450,6 +517,8 @@ impl SearchIndex {
         if let Some(tail) = &mut state.tail {
             tail.drop_before(end);
         }
+        drop(state);
+        self.room.made();
         Ok(())
     }
 

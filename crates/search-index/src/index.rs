@@ -88,7 +88,40 @@ pub struct SearchIndex {
     pub(crate) size: AtomicU64,
     work: Condvar,
     work_lock: Mutex<bool>,
+    pub(crate) room: Room,
     damaged: Mutex<Option<String>>,
+}
+
+/// How often room was made in the tail, for those who wait for it.
+#[derive(Default)]
+pub(crate) struct Room {
+    times: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Room {
+    fn times(&self) -> MutexGuard<'_, u64> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn made(&self) {
+        *self.times() += 1;
+        self.changed.notify_all();
+    }
+
+    /// How often so far: what to wait beyond. Ask before looking whether there is room.
+    pub(crate) fn seen(&self) -> u64 {
+        *self.times()
+    }
+
+    /// Waits until room was made again, but no longer than a time.
+    pub(crate) fn wait(&self, seen: u64, longest: Duration) {
+        let unchanged = |times: &mut u64| *times == seen;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.times(), longest, unchanged);
+        drop(waited);
+    }
 }
 
 impl SearchIndex {
@@ -131,6 +164,7 @@ impl SearchIndex {
             size: AtomicU64::new(size),
             work: Condvar::new(),
             work_lock: Mutex::new(false),
+            room: Room::default(),
             damaged: Mutex::new(None),
         })
     }

@@ -9,6 +9,7 @@
 mod checksum;
 mod compare;
 mod count;
+mod document;
 mod error;
 mod follow;
 mod grams;

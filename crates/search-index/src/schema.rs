@@ -1,18 +1,15 @@
 //! The fields of the index.
 
-use audittrail_entry::Entry;
-use audittrail_store::{Facet, Stored};
-use tantivy::TantivyDocument;
+use audittrail_store::Facet;
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
-use uuid::Uuid;
 
-use crate::{grams, terms};
+use crate::grams;
 
 /// Another number means that the index was made by other rules and has to be made anew.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIMESTAMP: &str = "timestamp";
@@ -67,44 +64,4 @@ pub(crate) fn tokenizers() -> TokenizerManager {
     let manager = TokenizerManager::default();
     manager.register(grams::NAME, TextAnalyzer::from(grams::Grams::default()));
     manager
-}
-
-/// The document of one entry. What cannot be read gets its id if it is known, a term that says so, and the
-/// least times.
-pub(crate) fn document(fields: &Fields, stored: &Stored, id: Uuid) -> TantivyDocument {
-    let mut document = TantivyDocument::default();
-    document.add_u64(fields.index, stored.index);
-    let entry = match &stored.record {
-        Ok(record) => {
-            let sealed = record.sealed.as_ref().map(|sealed| sealed.bytes.as_slice());
-            Entry::parse(&record.leaf, sealed).ok()
-        }
-        Err(_) => None,
-    };
-    let times = match &entry {
-        Some(entry) => {
-            terms::of(entry, &mut |term| document.add_bytes(fields.terms, term));
-            document.add_text(fields.action, &entry.open.action);
-            let sealed = entry.sealed.as_ref();
-            if let Some(resource) = sealed.and_then(|sealed| sealed.resource.as_deref()) {
-                document.add_text(fields.resource, resource);
-            }
-            for (facet, field) in Facet::ALL.into_iter().zip(fields.facets) {
-                if let Some(value) = facet.of(entry) {
-                    document.add_bytes(field, value.as_bytes());
-                }
-            }
-            (entry.open.timestamp.nanos(), entry.open.received_at.nanos())
-        }
-        None => {
-            document.add_bytes(fields.terms, &terms::damaged());
-            if !id.is_nil() {
-                document.add_bytes(fields.terms, &terms::id(&id));
-            }
-            (i64::MIN, i64::MIN)
-        }
-    };
-    document.add_i64(fields.timestamp, times.0);
-    document.add_i64(fields.received, times.1);
-    document
 }

@@ -9,6 +9,8 @@ mod jwks;
 mod log_keys;
 mod metered;
 mod packing;
+#[cfg(test)]
+mod reference;
 mod settings;
 mod telemetry;
 mod witness;

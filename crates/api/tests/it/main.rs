@@ -12,6 +12,7 @@ mod description;
 mod events;
 mod exports;
 mod proofs;
+mod queue_answers;
 mod receipts;
 mod stats;
 mod stream_walls;

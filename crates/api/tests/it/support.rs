@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use audittrail_api::{Api, ApiSettings, Witnessed};
 use audittrail_auth::{AuthConfig, Authenticator, Claims, Role, mint};
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::counted::{Counted, Reads};
+use crate::queue_answers::Lossy;
 
 pub(crate) const ORIGIN: &str = "log.example/api";
 const SECRET: &[u8] = b"thirty-two bytes are just enough";
@@ -67,6 +68,8 @@ pub(crate) struct Served {
     shown: Option<watch::Sender<KeptCheckpoint>>,
     /// What was read of the store.
     pub(crate) reads: Arc<Reads>,
+    /// Whether the queue takes requests and does not say so.
+    pub(crate) lost: Arc<AtomicBool>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -119,6 +122,11 @@ impl Served {
             secret: Some(SECRET.to_vec()),
             ..AuthConfig::default()
         };
+        let lost = Arc::new(AtomicBool::new(false));
+        let queue = Arc::new(Lossy {
+            queue,
+            lost: Arc::clone(&lost),
+        });
         let api = Api {
             queue,
             store: Arc::clone(&store),
@@ -151,6 +159,7 @@ impl Served {
             stop,
             shown,
             reads,
+            lost,
             client: reqwest::Client::new(),
         }
     }

@@ -11,5 +11,6 @@ mod building;
 mod damage;
 mod following;
 mod many;
+mod room;
 mod stats;
 mod support;

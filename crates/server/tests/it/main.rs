@@ -16,6 +16,7 @@ mod compression;
 mod connections;
 mod crashes;
 mod data;
+mod deploying;
 mod evidence;
 mod export_command;
 mod export_memory;

@@ -192,6 +192,7 @@ fn make_install_puts_everything_in_its_place() {
         "share/bash-completion/completions/audittrail".to_owned(),
         "share/zsh/site-functions/_audittrail".to_owned(),
         "share/fish/vendor_completions.d/audittrail.fish".to_owned(),
+        "lib/systemd/system/audittrail.service".to_owned(),
     ];
     paths.extend(
         commands()
@@ -201,6 +202,12 @@ fn make_install_puts_everything_in_its_place() {
     for path in &paths {
         assert!(there(path), "{path}");
     }
+    let unit = root.join("lib/systemd/system/audittrail.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    assert!(
+        unit.contains("\nExecStart=/opt/audit/bin/audittrail serve\n"),
+        "{unit}"
+    );
     // Again, over what is there; then away with it.
     install("install");
     install("uninstall");

@@ -16,7 +16,7 @@ use crate::support::{commit, database, new_log, no_lease, open_with, whole};
 /// So many commits each of them has to get through.
 fn rounds() -> usize {
     let given = std::env::var("AUDITTRAIL_ROUNDS").ok();
-    given.and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
+    given.and_then(|rounds| rounds.parse().ok()).unwrap_or(40)
 }
 
 /// What a leader does until its entries are in the log: where they are.
