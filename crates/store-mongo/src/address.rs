@@ -73,7 +73,7 @@ pub fn complete(
 fn decoded(text: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text).decode_utf8();
     decoded
-        .map(|text| text.into_owned())
+        .map(std::borrow::Cow::into_owned)
         .map_err(|_| "the user name in the URL is not UTF-8".to_owned())
 }
 

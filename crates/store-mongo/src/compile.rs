@@ -84,7 +84,7 @@ impl Plan {
     }
 
     /// The same, with each entry looked at here.
-    pub(crate) fn to_be_checked(mut self) -> Self {
+    pub(crate) fn looked_at_here(mut self) -> Self {
         self.exact = false;
         self
     }
@@ -247,4 +247,38 @@ pub(crate) fn hint(filter: &Filter, access: &Access, order: Order) -> Option<Doc
         Some(member) => doc! { field(*member): 1, "t": 1, "_id": 1 },
         None => doc! { "t": 1, "_id": 1 },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_contradicts_itself_or_the_access_selects_nothing() {
+        let alice = Access {
+            user_id: Some("alice".to_owned()),
+            tenant: None,
+        };
+        let all = Access::default();
+        for (parameters, access, is_some) in [
+            (&[("user_id", "alice")][..], &alice, true),
+            (&[("user_id", "bob")], &alice, false),
+            (&[("user_id", "bob")], &all, true),
+            (&[("user_id__in", "bob,alice")], &alice, true),
+            (&[("user_id__in", "bob,carol")], &alice, false),
+            (&[("tenant", "alice")], &alice, true),
+            (
+                &[("user_id", "bob"), ("user_id__in", "bob,carol")],
+                &all,
+                true,
+            ),
+            (&[("user_id", "bob"), ("user_id__in", "carol")], &all, false),
+            (&[("user_id", "bob"), ("user_id__nin", "bob")], &all, false),
+            (&[("user_id", "bob"), ("user_id__nin", "carol")], &all, true),
+        ] {
+            let filter = Filter::from_parameters(parameters.iter().copied()).unwrap();
+            let plan = Plan::new(&filter, access, false);
+            assert_eq!(plan.is_some(), is_some, "{parameters:?}");
+        }
+    }
 }

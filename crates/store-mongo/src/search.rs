@@ -35,6 +35,10 @@ pub(crate) struct Asked<'q> {
 }
 
 /// What one document is to a query.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, which is looked at and dropped"
+)]
 pub(crate) enum Met<'d> {
     /// An entry that it selects; where the server was believed, without what it says.
     Selected(Timestamp, Option<Entry<'d>>),

@@ -160,7 +160,7 @@ impl MongoStore {
         let needed = doc! { "leaf": 1, "sealed": 1 };
         let asked = &Asked {
             query: asked.query,
-            plan: asked.plan.clone().to_be_checked(),
+            plan: asked.plan.clone().looked_at_here(),
             indices: asked.indices.clone(),
         };
         let mut cursor = self
