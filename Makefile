@@ -57,6 +57,8 @@
 #            the same for each of them, one after the other
 # make fuzz-witness CASES=1000000
 #            random and changed policies, requests to witnesses and their answers
+# make bench-store-mongo
+#            commits to a new mongod beside a bare insertMany of the same documents
 # make bench-evidence
 #            evidence of a small and a large log: bytes an entry, rates, peak memory
 
@@ -94,7 +96,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
-	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence fuzz \
+	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo fuzz \
 	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs FORCE
 
 run:
@@ -234,6 +236,10 @@ bench-export-memory: $(BINARY)
 
 bench-evidence: $(BINARY)
 	tools/bench-evidence $(BINARY)
+
+bench-store-mongo:
+	tools/test-needs
+	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-store-mongo --example commits
 
 fuzz:
 	tools/fuzz $(SECONDS) $(TARGET)

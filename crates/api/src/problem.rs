@@ -279,7 +279,7 @@ impl From<StoreError> for Problem {
                 return Self::new(Slug::Unavailable, sentence(&message));
             }
             StoreErrorKind::Invalid => "The log has changed under this request; start it again.",
-            StoreErrorKind::Unavailable | StoreErrorKind::Fatal => {
+            StoreErrorKind::Unavailable | StoreErrorKind::Led | StoreErrorKind::Fatal => {
                 "The store cannot answer now; try again later. The server's log says why."
             }
         };

@@ -195,7 +195,8 @@ impl Sequencer {
         }
         match self.sign_and_keep().await? {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == StoreErrorKind::Fatal => {
+            // A leader that has lost the lead has nothing more to say.
+            Err(error) if matches!(error.kind(), StoreErrorKind::Fatal | StoreErrorKind::Led) => {
                 Err(SequencerError::Store(error))
             }
             Err(error) => {

@@ -13,6 +13,9 @@ pub enum StoreErrorKind {
     /// Try again later: what the answer is found by is being built. The message says how far it
     /// is, and nothing that a reader may not know.
     Building,
+    /// Another process leads the log, and may do so until the time in the message: stop leading
+    /// if you did, and ask again after that. Only where a store has a lead that can be lost.
+    Led,
     /// Do not try again with the same arguments.
     Invalid,
     /// The process has to stop: what it holds in memory can no longer be trusted to be on disk.

@@ -98,7 +98,8 @@ pub struct KeptCheckpoint {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Takes the lead and gives the right edge of the committed log, on which the next
-    /// batch is planned. Called at start and after an unknown outcome.
+    /// batch is planned. Called at start and after an unknown outcome. `Led` if another process
+    /// has it.
     async fn lead(&self) -> Result<Edge, StoreError>;
 
     /// Adds `batch` to a log whose head is `expected`, after which its head is `new`.
@@ -112,7 +113,7 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps a signed checkpoint of a committed head. On `Ok` it is durable, and so is
     /// everything derived that a start needs to confirm it. It replaces an earlier one; one
     /// smaller than that, of more than is committed, or with a root that the log did not have at
-    /// that size, is `Invalid`.
+    /// that size, is `Invalid`. `Led` if another process has taken the lead.
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError>;
 
     /// The committed head. What this process committed is in it at once.

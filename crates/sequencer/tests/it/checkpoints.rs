@@ -129,6 +129,28 @@ async fn a_store_that_is_broken_by_it_ends_the_loop() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_another_process_took_ends_the_loop() {
+    let store = Arc::new(MemoryStore::new());
+    let life = start(&store).await;
+    let queue = Arc::clone(&life.queue);
+    let published = life.sequencer.published();
+    let clients = async {
+        commit(&queue, 1).await;
+        store.inject(Fault::CheckpointLed);
+    };
+    let (end, ()) = run_beside(life, clients).await;
+    let Err(SequencerError::Store(error)) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Led);
+    assert_eq!(published.borrow().head.size, 0, "it is not shown");
+    assert_eq!(kept_size(&store).await, 0, "nor kept");
+    // What was committed stays, and is for the next leader to sign.
+    drop(start(&store).await);
+    assert_eq!(Known::default().check_closed(&store).await, [1]);
+}
+
 async fn start_error(store: &Arc<MemoryStore>, signers: Vec<Signer>) -> SequencerError {
     let queue = Arc::new(InProcessQueue::new(Bounds::default()));
     let started = Sequencer::start(
@@ -152,6 +174,8 @@ async fn a_start_that_cannot_be_sure_is_none() {
         Fault::CheckpointUnavailable { persisted: false },
         Fault::CheckpointUnavailable { persisted: true },
         Fault::CheckpointFatal { persisted: false },
+        Fault::Lead(StoreErrorKind::Led),
+        Fault::CheckpointLed,
     ] {
         let store = Arc::new(MemoryStore::new());
         store.inject(fault);

@@ -69,6 +69,7 @@ const AWAY: StoreErrorKind = StoreErrorKind::Unavailable;
 const BUILDING: StoreErrorKind = StoreErrorKind::Building;
 const FATAL: StoreErrorKind = StoreErrorKind::Fatal;
 const INVALID: StoreErrorKind = StoreErrorKind::Invalid;
+const LED: StoreErrorKind = StoreErrorKind::Led;
 const NOT: bool = false;
 
 #[rustfmt::skip]
@@ -97,6 +98,8 @@ const TABLE: &[Row] = &[
     // Or for good.
     row(&[Fault::CommitUnknown { persisted: NOT }, Fault::Lead(FATAL)], [Unknown; 3], End::Store, NOT),
     row(&[Fault::CommitUnknown { persisted: true }, Fault::Lead(FATAL)], [Unknown; 3], End::Store, true),
+    // Or another process has taken the lead meanwhile.
+    row(&[Fault::CommitUnknown { persisted: NOT }, Fault::Lead(LED)], [Unknown; 3], End::Store, NOT),
     // Or comes back without what was acknowledged.
     row(&[Fault::CommitUnknown { persisted: NOT }, Fault::LeadOfEmpty],
         [Unknown; 3], End::Inconsistent, NOT),

@@ -57,11 +57,25 @@ where
     F: Fn(usize) -> Fut,
     Fut: Future<Output = Arc<dyn Store>>,
 {
+    run_share(0, 1, make).await;
+}
+
+/// One of `of` shares of the properties, counted from 0: what several tests, side by side, run
+/// of the suite where a store mostly waits. All shares together are [`run`].
+pub async fn run_share<F, Fut>(share: usize, of: usize, make: F)
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    assert!(share < of, "there is no share {share} of {of}");
+    let mut turns = (0..of).cycle();
     macro_rules! each {
         ($entries:expr, $($property:ident),* $(,)?) => {
             $(
-                tracing::info!(property = stringify!($property));
-                $property(make($entries).await).await;
+                if turns.next() == Some(share) {
+                    tracing::info!(property = stringify!($property));
+                    $property(make($entries).await).await;
+                }
             )*
         };
     }

@@ -29,6 +29,8 @@ pub enum Fault {
         /// Whether a restart finds it.
         persisted: bool,
     },
+    /// Another process has taken the lead: the checkpoint is not kept.
+    CheckpointLed,
     /// The lead cannot be taken now.
     Lead(StoreErrorKind),
     /// The lead is that of an empty log, as if an old copy of the store had been put back.

@@ -127,9 +127,10 @@ impl State {
 
     /// Fails if a fault of this call was injected.
     fn read(&mut self, call: fn(StoreErrorKind) -> Fault) -> Result<(), StoreError> {
-        const KINDS: [StoreErrorKind; 4] = [
+        const KINDS: [StoreErrorKind; 5] = [
             StoreErrorKind::Unavailable,
             StoreErrorKind::Building,
+            StoreErrorKind::Led,
             StoreErrorKind::Invalid,
             StoreErrorKind::Fatal,
         ];
@@ -232,6 +233,7 @@ impl State {
                 Some((StoreErrorKind::Unavailable, persisted))
             }
             Fault::CheckpointFatal { persisted } => Some((StoreErrorKind::Fatal, persisted)),
+            Fault::CheckpointLed => Some((StoreErrorKind::Led, false)),
             _ => None,
         });
         let Some((kind, persisted)) = fault else {

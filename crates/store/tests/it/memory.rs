@@ -155,6 +155,16 @@ async fn checkpoints_fail_with_and_without_effect() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_of_a_lost_lead_is_not_kept() {
+    let (memory, store, mut log) = filled().await;
+    commit_one(&*store, &mut log, true).await.unwrap();
+    memory.inject(Fault::CheckpointLed);
+    let kept = store.keep_checkpoint(&log.sign()).await;
+    assert_eq!(kept.unwrap_err().kind(), StoreErrorKind::Led);
+    log.check(&store).await;
+}
+
+#[tokio::test]
 async fn a_fault_of_a_read_meets_that_read_alone_and_once() {
     let kinds = [StoreErrorKind::Unavailable, StoreErrorKind::Fatal];
     for kind in kinds {
