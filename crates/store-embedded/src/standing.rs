@@ -69,7 +69,7 @@ impl Standing {
             Err(error) => match error.kind() {
                 StoreErrorKind::Fatal => state.broken = Some(told(error)),
                 StoreErrorKind::Unavailable => state.unkept = Some(told(error)),
-                StoreErrorKind::Invalid | StoreErrorKind::Building => {}
+                StoreErrorKind::Invalid | StoreErrorKind::Building | StoreErrorKind::Led => {}
             },
         }
     }
