@@ -170,7 +170,12 @@ impl Packed {
                 None => Ok(None),
             }
         };
-        Ok([copy(2)?, copy(1)?])
+        match (copy(2), copy(1)) {
+            // What cannot be read now may be read later: it is not known to be damaged.
+            (Err(error), Ok(Some(table))) if is_unreadable(&error) => Ok([None, Some(table)]),
+            (Ok(Some(table)), Err(error)) if is_unreadable(&error) => Ok([Some(table), None]),
+            (first, second) => Ok([first?, second?]),
+        }
     }
 
     /// The bytes of a block as they were before they were packed.
@@ -288,14 +293,11 @@ impl DiskFile for Packed {
     }
 }
 
-/// Whether all of these bytes are there and the disk gives them: what is kept twice is read from the
-/// other copy where it does not.
+/// Whether all of these bytes are there.
 fn is_read(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_at(bytes, offset) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_unreadable(&error) => {
-            Ok(false)
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -303,10 +305,15 @@ fn is_read(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> io::Result<boo
 /// The headers at the beginning and at the end; `None` for what is none that holds.
 fn headers(file: &dyn DiskFile) -> io::Result<[Option<Header>; 2]> {
     let last = match file.len()?.checked_sub(HEADER_LEN) {
-        Some(offset) => Header::read(file, offset)?,
-        None => None,
+        Some(offset) => Header::read(file, offset),
+        None => Ok(None),
     };
-    Ok([Header::read(file, 0)?, last])
+    match (Header::read(file, 0), last) {
+        // One that can be read tells what the file is.
+        (Err(error), Ok(last)) if is_unreadable(&error) => Ok([None, last]),
+        (Ok(first), Err(error)) if is_unreadable(&error) => Ok([first, None]),
+        (first, last) => Ok([first?, last?]),
+    }
 }
 
 /// Where a block stands in the file, and its checksum.

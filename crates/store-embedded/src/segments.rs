@@ -265,8 +265,9 @@ impl Segments {
     /// The segment that holds `index`, and the index after its last record, which for the
     /// active one is `u64::MAX`.
     fn holding(&self, index: u64) -> io::Result<(Arc<Segment>, u64)> {
+        // Held until the recent ones were looked at: what they are follows from these.
+        let first_indices = read(&self.first_indices);
         let (first, end) = {
-            let first_indices = read(&self.first_indices);
             let after = first_indices.partition_point(|first| *first <= index);
             let first = after
                 .checked_sub(1)
@@ -280,6 +281,7 @@ impl Segments {
         {
             return Ok((Arc::clone(segment), end));
         }
+        drop(first_indices);
         let forgotten = {
             let mut closed = self.closed();
             if let Some(segment) = closed.segments.get(&first) {

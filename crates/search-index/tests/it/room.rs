@@ -71,7 +71,9 @@ fn who_waits_for_room_waits_for_one_step() {
         steps.recv_timeout(PATIENCE).unwrap();
         let position = passed.recv_timeout(PATIENCE / 2).unwrap();
         assert_eq!(position, 60);
-        (0..400).for_each(|_| drop(go.send(())));
+        for _ in 0..400 {
+            let _ = go.send(());
+        }
         writing.join().unwrap();
     });
 }

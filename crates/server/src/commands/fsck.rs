@@ -7,7 +7,7 @@ use std::sync::Arc;
 use audittrail_checkpoint::Checkpoint;
 use audittrail_merkle::TreeHead;
 use audittrail_store_embedded::disk::{Disk, RealDisk};
-use audittrail_store_embedded::{BackupMarker, BackupState, FsckInput, FsckReport, Identity, fsck};
+use audittrail_store_embedded::{BackupMarker, FsckInput, FsckReport, Identity, fsck};
 
 use crate::Failure;
 use crate::cli::FsckArguments;
@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     }
     print(&report);
     let marker = BackupMarker::read(&*disk, &settings.data).ok().flatten();
-    if marker.is_some_and(|marker| marker.state != BackupState::Whole) {
+    if marker.is_some_and(|marker| !marker.state.is_finished()) {
         crate::out!("the copy was not finished: run `audittrail backup`, or `restore`, again");
     }
     if keys.is_none() {

@@ -250,7 +250,8 @@ async fn beyond_the_cap_connections_wait() {
 #[tokio::test]
 async fn with_every_connection_taken_health_is_answered_beside_the_metrics() {
     let home = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // An address of its own: nothing else takes the port meanwhile.
+    let free = std::net::TcpListener::bind("127.0.0.77:0").unwrap();
     let metrics = free.local_addr().unwrap().to_string();
     drop(free);
     let settings = [

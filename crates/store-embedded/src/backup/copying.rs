@@ -8,7 +8,7 @@ use audittrail_merkle::{Edge, Hash, TreeHead, leaf_hash};
 use audittrail_store::{KeptCheckpoint, Node};
 
 use super::salvaged::Salvaged;
-use super::target::{Part, Target, unwritten};
+use super::target::{Fills, Part, Target, unwritten};
 use super::{
     BackupInput, BackupMarker, BackupReport, BackupState, Earlier, Purpose, Secrets,
     another_history,
@@ -104,7 +104,8 @@ impl<'c> Copying<'c> {
     }
 
     pub(super) fn all(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StartError> {
-        let known = self.target.edge().filter(|_| !self.input.compare);
+        let compare = self.input.compare || self.target.lacks;
+        let known = self.target.edge().filter(|_| !compare);
         let (mut position, mut at) = (self.kept_end.position, self.kept_end.offset);
         match known {
             Some(edge) => self.edge = edge,
@@ -131,7 +132,8 @@ impl<'c> Copying<'c> {
             if start == SEGMENT_HEADER_LEN as u64 {
                 part.go_to(0, fixed);
                 let sound = SegmentHeader::decode(&header).is_ok();
-                self.put(file, &mut part, &header, sound)?;
+                let fills = if sound { Fills::Zeros } else { Fills::Nothing };
+                self.put(file, &mut part, &header, fills)?;
             } else {
                 part.go_to(start, fixed);
             }
@@ -225,7 +227,7 @@ impl<'c> Copying<'c> {
                         self.found(file, at, Some(header.first_index), what);
                     }
                     self.take(file, at, &leaves, rows, locations)?;
-                    self.put(file, part, &bytes, true)?;
+                    self.put(file, part, &bytes, Fills::Zeros)?;
                     at += header.len();
                 }
                 // What a server is writing, or what a crash tore, unless something good follows.
@@ -315,7 +317,7 @@ impl<'c> Copying<'c> {
         file: &SegmentFile,
         part: &mut Part,
         bytes: &[u8],
-        fills: bool,
+        fills: Fills,
     ) -> Result<(), StartError> {
         let put = part
             .put(bytes, fills)
@@ -394,13 +396,18 @@ impl<'c> Copying<'c> {
         self.found(file, at, Some(range.start), what);
         let rows = self.source_rows(file, range);
         self.take(file, at, &hashes, rows.into_iter(), locations)?;
+        let fills = if lost > 0 {
+            Fills::Pages
+        } else {
+            Fills::Nothing
+        };
         let mut from = at;
         while from < end {
             let mut bytes = file
                 .read(from, (end - from).min(READ_BYTES))
                 .map_err(read_failed(file))?;
             self.recall(place, from, &mut bytes, part)?;
-            self.put(file, part, &bytes, lost > 0)?;
+            self.put(file, part, &bytes, fills)?;
             from += bytes.len() as u64;
         }
         Ok(end)
@@ -456,13 +463,23 @@ impl<'c> Copying<'c> {
         let synced = self.target.tree.sync(&*disk, &layout);
         synced.map_err(unwritten(&layout))?;
         self.check_earlier()?;
-        if self.report.found == 0 {
-            self.target.remove_others(self.files)?;
-        }
         let files = self.files.iter().zip(self.salvaged);
         self.report.unreadable_bytes = files
             .map(|(file, salvaged)| salvaged.lost_bytes(file.len))
             .sum();
+        if let (1.., 0, Some(file)) = (
+            self.report.unreadable_bytes,
+            self.report.found,
+            self.files.last(),
+        ) {
+            // They were asked for to find where to go on.
+            let lost = self.report.unreadable_bytes;
+            let what = format!("{lost} bytes of the log cannot be read");
+            self.found(file, 0, None, what);
+        }
+        if self.report.found == 0 {
+            self.target.remove_others(self.files)?;
+        }
         let keys = self.keys()?;
         self.report.keys = keys;
         // Nobody needs it: it is believed only if it holds.
@@ -548,8 +565,13 @@ impl<'c> Copying<'c> {
         let (disk, layout) = (&*self.target.disk, &self.target.layout);
         let done = match self.input.purpose {
             Purpose::Backup => {
+                let lacks = self.report.unreadable_bytes > 0
+                    || (self.target.lacks && self.report.found > 0);
                 let marker = BackupMarker {
-                    state: BackupState::Whole,
+                    state: match lacks {
+                        true => BackupState::Lacking,
+                        false => BackupState::Whole,
+                    },
                     identity: self.input.identity.clone(),
                 };
                 marker.write(disk, layout)

@@ -26,15 +26,24 @@ pub enum BackupState {
     Unfinished,
     /// A backup, as of its checkpoint at least.
     Whole,
+    /// The same, but that zeros stand for what the log's disk did not give: the next backup looks for
+    /// it again.
+    Lacking,
     /// A data directory that is being made from a backup.
     Restoring,
 }
 
 impl BackupState {
+    /// Whether there is a backup that can be restored.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Whole | Self::Lacking)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Unfinished => "unfinished",
             Self::Whole => "whole",
+            Self::Lacking => "lacking",
             Self::Restoring => "restoring",
         }
     }
@@ -78,6 +87,7 @@ impl BackupMarker {
         let state = match named("state ")? {
             "unfinished" => BackupState::Unfinished,
             "whole" => BackupState::Whole,
+            "lacking" => BackupState::Lacking,
             "restoring" => BackupState::Restoring,
             _ => return None,
         };

@@ -101,7 +101,8 @@ pub struct BackupReport {
 ///
 /// What is damaged in the source is copied as it is, as long as the source's tree still says what
 /// it was, and reported. What its disk does not give counts as damaged: it becomes zeros, unless the
-/// copy has it from an earlier run, and [`BackupInput::compare`] fills it in once it can be read.
+/// copy has it from an earlier run. The next run into that copy compares all of it, and fills in what
+/// can be read by then.
 ///
 /// # Errors
 /// If either directory cannot be used, or the log is not what its checkpoint, that of the copy or
@@ -156,7 +157,7 @@ fn check_source(input: &BackupInput<'_>, source: &Layout) -> Result<(), StartErr
         input.purpose,
     ) {
         (None, Purpose::Backup) => Ok(()),
-        (Some(marker), _) if marker.state == BackupState::Whole => Ok(()),
+        (Some(marker), _) if marker.state.is_finished() => Ok(()),
         (Some(_), _) => Err(StartError::Refused(format!(
             "{shown} holds a copy that was not finished: finish that first, or use another"
         ))),

@@ -48,6 +48,8 @@ pub(super) struct Target {
     _lock: Box<dyn DirectoryLock>,
     /// What its checkpoint signs.
     pub(super) kept: TreeHead,
+    /// Whether zeros stand in it for what an earlier run could not read.
+    pub(super) lacks: bool,
     pub(super) tree: Tree,
 }
 
@@ -79,7 +81,7 @@ impl Target {
                 )),
                 _ => unwritten(&layout)(error),
             })?;
-        mark(&*disk, &layout, input)?;
+        let lacks = mark(&*disk, &layout, input)? == BackupState::Lacking;
         let (tree, locations) = (layout.tree(), layout.locations());
         for directory in [layout.log(), tree, locations, layout.keys()] {
             disk.create_directory(&directory)
@@ -96,6 +98,7 @@ impl Target {
             layout,
             _lock: lock,
             kept,
+            lacks,
             tree,
         })
     }
@@ -172,7 +175,7 @@ impl Target {
                 file: opened,
                 at: 0,
                 buffer: Vec::new(),
-                fills: true,
+                fills: Fills::Zeros,
                 fixed: 0,
                 written: 0,
             })
@@ -257,7 +260,12 @@ fn check_content(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
 }
 
 /// From the marker on nobody takes the directory for a log that can be continued.
-fn mark(disk: &dyn Disk, layout: &Layout, input: &BackupInput<'_>) -> Result<(), StartError> {
+/// What it was before, or is now.
+fn mark(
+    disk: &dyn Disk,
+    layout: &Layout,
+    input: &BackupInput<'_>,
+) -> Result<BackupState, StartError> {
     let root = layout.root().display();
     let state = match input.purpose {
         Purpose::Backup => BackupState::Unfinished,
@@ -266,7 +274,8 @@ fn mark(disk: &dyn Disk, layout: &Layout, input: &BackupInput<'_>) -> Result<(),
     let Some(marker) = BackupMarker::read(disk, layout.root())? else {
         let identity = input.identity.clone();
         let marker = BackupMarker { state, identity };
-        return marker.write(disk, layout).map_err(unwritten(layout));
+        let written = marker.write(disk, layout).map_err(unwritten(layout));
+        return written.map(|()| state);
     };
     let (there, ours) = (&marker.identity.origin, &input.identity.origin);
     if there != ours {
@@ -276,8 +285,8 @@ fn mark(disk: &dyn Disk, layout: &Layout, input: &BackupInput<'_>) -> Result<(),
         )));
     }
     match (input.purpose, marker.state) {
-        (Purpose::Backup, BackupState::Unfinished | BackupState::Whole)
-        | (Purpose::Restore, BackupState::Restoring) => Ok(()),
+        (Purpose::Backup, BackupState::Unfinished | BackupState::Whole | BackupState::Lacking)
+        | (Purpose::Restore, BackupState::Restoring) => Ok(marker.state),
         (Purpose::Backup, BackupState::Restoring) => Err(StartError::Refused(format!(
             "{root} holds a restore that was not finished: choose another directory for the backup"
         ))),
@@ -285,6 +294,29 @@ fn mark(disk: &dyn Disk, layout: &Layout, input: &BackupInput<'_>) -> Result<(),
             "{root} is a backup itself: choose an empty directory to restore into"
         ))),
     }
+}
+
+/// Which zeros of the copy, below its checkpoint, bytes may take the place of: an earlier run put them
+/// there for what it could not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fills {
+    Nothing,
+    /// Bytes that were verified: each.
+    Zeros,
+    /// Others: those of pages that are zeros as a whole, since one zero can be a sound byte.
+    Pages,
+}
+
+/// What a disk gives, or does not give, at once.
+const PAGE: u64 = 4 << 10;
+
+/// Whether all that is there of the page with this byte is zeros; `existing` begins at `start` in the
+/// file.
+fn is_empty_page(existing: &[u8], start: u64, at: usize) -> bool {
+    let page = (start + at as u64) / PAGE * PAGE;
+    let from = page.saturating_sub(start) as usize;
+    let to = ((page + PAGE).saturating_sub(start) as usize).min(existing.len());
+    existing[from..to].iter().all(|byte| *byte == 0)
 }
 
 /// The segment that is being written, from where the copy goes on.
@@ -295,8 +327,8 @@ pub(super) struct Part {
     /// Where `buffer` goes.
     at: u64,
     buffer: Vec<u8>,
-    /// Whether what is in it may take the place of zeros below the checkpoint.
-    fills: bool,
+    /// Which zeros below the checkpoint it may take the place of.
+    fills: Fills,
     /// Below this nothing is changed, since the checkpoint that was there covers it.
     fixed: u64,
     /// Bytes that were not there before.
@@ -310,7 +342,7 @@ impl Part {
 
     /// Appends bytes, which take the place of zeros where they are what `fills`. `Ok(false)`: below
     /// the checkpoint there stands something else.
-    pub(super) fn put(&mut self, bytes: &[u8], fills: bool) -> io::Result<bool> {
+    pub(super) fn put(&mut self, bytes: &[u8], fills: Fills) -> io::Result<bool> {
         if self.fills != fills && !self.flush()? {
             return Ok(false);
         }
@@ -324,13 +356,10 @@ impl Part {
 
     /// Reads what an earlier run put at an offset, if it did.
     pub(super) fn recall(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
-        match self.file.read_at(bytes, at) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                bytes.fill(0);
-                Ok(())
-            }
-            other => other,
-        }
+        let there = self.len.saturating_sub(at).min(bytes.len() as u64) as usize;
+        let (known, unknown) = bytes.split_at_mut(there);
+        unknown.fill(0);
+        self.file.read_at(known, at)
     }
 
     /// What is there already and equal stays as it is: it may be all that is left of the log. Zeros
@@ -353,8 +382,17 @@ impl Part {
             let from = self.at + same as u64;
             if from < self.fixed {
                 let below = usize::try_from(self.fixed - from).unwrap_or(usize::MAX);
-                let mut pairs = existing.iter().zip(&self.buffer).skip(same).take(below);
-                if !(self.fills && pairs.all(|(one, other)| one == other || *one == 0)) {
+                let pairs = existing.iter().zip(&self.buffer).enumerate();
+                let mut changed = pairs
+                    .skip(same)
+                    .take(below)
+                    .filter(|(_, (one, other))| one != other);
+                let filled = changed.all(|(at, (one, _))| match self.fills {
+                    Fills::Nothing => false,
+                    Fills::Zeros => *one == 0,
+                    Fills::Pages => is_empty_page(&existing, self.at, at),
+                });
+                if !filled {
                     return Ok(false);
                 }
                 self.len = self.len.max(end);

@@ -121,7 +121,7 @@ fn within<T: Send>(job: impl FnOnce() -> T + Send, then: impl FnOnce()) -> Optio
     let (to, done) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || to.send(job()));
-        let outcome = done.recv_timeout(DEADLINE / 4);
+        let outcome = done.recv_timeout(DEADLINE);
         then();
         match outcome {
             Ok(outcome) => Some(outcome),
