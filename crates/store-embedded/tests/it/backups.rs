@@ -10,8 +10,9 @@ use audittrail_store::conformance::{self, Generator, Log, ORIGIN};
 use audittrail_store::{Reader, Store, Verdict};
 use audittrail_store_embedded::disk::{Disk, Mode, SimulatedDisk};
 use audittrail_store_embedded::{
-    BackupInput, BackupReport, DataDirectory, Earlier, EmbeddedStore, FsckInput, FsckReport,
-    Identity, Inline, Options, Purpose, Secrets, StartError, backup, fsck, write_key,
+    BackupInput, BackupMarker, BackupReport, BackupState, DataDirectory, Earlier, EmbeddedStore,
+    FsckInput, FsckReport, Identity, Inline, Options, Purpose, Secrets, StartError, backup, fsck,
+    write_key,
 };
 
 use uuid::Uuid;
@@ -599,7 +600,13 @@ fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
         let failed = failed_in(&disk, RESTORED, &log);
         assert!(failed > 0 && failed < log.size() as usize / 2, "{failed}");
 
-        // The disk gives one of the places after all, and then all of them.
+        // The disk gives one of the places after all, and then all of them. What is lacking is looked
+        // for without being told to, and is not forgotten.
+        let state = |disk: &Arc<dyn Disk>| {
+            let marker = BackupMarker::read(&**disk, Path::new(COPY)).unwrap();
+            marker.unwrap().state
+        };
+        assert_eq!(state(&disk), BackupState::Lacking);
         simulated.make_readable();
         simulated.make_unreadable(path, third..third + 1).unwrap();
         let compare = |disk: &Arc<dyn Disk>| {
@@ -607,16 +614,18 @@ fn what_the_disk_does_not_give_is_named_and_the_rest_is_copied() {
                 input.compare = true;
             })
         };
-        let again = compare(&disk).unwrap();
+        let again = back_up(&disk).unwrap();
         assert!(again.found > 0, "{again:?}");
         assert!(
             again.unreadable_bytes < report.unreadable_bytes,
             "{again:?}"
         );
         assert!(again.new_bytes > 0);
+        assert_eq!(state(&disk), BackupState::Lacking);
         simulated.make_readable();
-        let last = compare(&disk).unwrap();
+        let last = back_up(&disk).unwrap();
         assert_eq!((last.found, last.unreadable_bytes), (0, 0));
+        assert_eq!(state(&disk), BackupState::Whole);
         assert_eq!(checked(&disk, COPY, Some(&ring())).found, 0);
 
         // What a copy has is not lost to it when the disk fails later.
