@@ -359,7 +359,10 @@ impl Part {
         let there = self.len.saturating_sub(at).min(bytes.len() as u64) as usize;
         let (known, unknown) = bytes.split_at_mut(there);
         unknown.fill(0);
-        self.file.read_at(known, at)
+        match known {
+            [] => Ok(()),
+            known => self.file.read_at(known, at),
+        }
     }
 
     /// What is there already and equal stays as it is: it may be all that is left of the log. Zeros
