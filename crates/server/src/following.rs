@@ -20,18 +20,6 @@ pub(crate) fn describe() {
     );
 }
 
-/// How much less of a core that is wanted by others goes to this thread, and those that it starts.
-const NICENESS: i32 = 5;
-
-/// Lets requests go first. The index's tail takes what comes in meanwhile; when that is full they
-/// wait, and the index has the cores to itself: so a burst is as fast as the log, and what lasts as
-/// fast as the index. On Linux the call is about the calling thread alone.
-fn give_way() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "the index's thread keeps its priority");
-    }
-}
-
 /// Runs until it is dropped; then it ends its step and is waited for.
 pub(crate) struct Follower {
     store: Arc<EmbeddedStore>,
@@ -45,10 +33,7 @@ impl Follower {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                give_way();
-                store.follow(&stop);
-            })
+            std::thread::spawn(move || store.follow(&stop))
         };
         Self {
             store,
