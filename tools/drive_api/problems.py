@@ -399,11 +399,14 @@ def sent_again_with_its_ids(world):
 @bad(SECTION + "not-ready")
 def as_many_entries_wait_as_may(world):
     """Commits are late, and over 16,384 entries wait for theirs: nothing more is taken, and said so."""
-    server, batches = world.slow, [b'{"action":"wait"}\n' * 10_000] * 12
+    server, batches = world.slow, [b'{"action":"wait"}\n' * 4_000] * 4
     with Halted(server, SEQUENCER), ThreadPoolExecutor(4) as senders:
-        for answer in senders.map(lambda body: server.post(body, kind=LINES), batches):
-            answer.problem(*((503, "intake-full") if answer.status == 503 else (504, "outcome-unknown")))
-        answer = server.get("/health/ready", None).problem(503, "not-ready")
+        def not_ready():
+            for answer in senders.map(lambda body: server.post(body, kind=LINES), batches):
+                answer.problem(*((503, "intake-full") if answer.status == 503 else (504, "outcome-unknown")))
+            answer = server.get("/health/ready", None)
+            return answer if answer.status != 200 else None
+        answer = until(not_ready, "that it is not ready").problem(503, "not-ready")
         expect(int(answer.headers["Retry-After"]) >= 1)
         server.post(ENTRY).problem(503, "intake-full")
         server.get("/health/live", None).ok()
