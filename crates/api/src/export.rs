@@ -5,8 +5,8 @@
 //! the connection off, after a last line that no reader takes for an entry: neither a client
 //! nor who finds the file later takes a part for the whole.
 
-use audittrail_entry::NewEntry;
 use audittrail_entry::json::Value;
+use audittrail_entry::{NewEntry, RESERVED_ACTIONS};
 use audittrail_queue::{IdOrigin, Request as Submitted};
 use audittrail_store::{Checked, Filter, Query, Verdict};
 use axum::body::Body;
@@ -19,7 +19,7 @@ use futures_util::stream;
 use crate::caller::{Caller, access};
 use crate::export_evidence;
 use crate::export_parts::{BrokenOff, PART_BYTES, Progress, Remaining, query, shown, without_body};
-use crate::intake::{Committed, RESERVED};
+use crate::intake::Committed;
 use crate::list::accepts;
 use crate::openapi::parameters::{Exporting, Filters, RequestId};
 use crate::openapi::schemas;
@@ -274,7 +274,7 @@ impl Shared {
             ("tree_size".into(), Value::Number(size.to_string().into())),
         ]);
         let entry = NewEntry {
-            action: format!("{RESERVED}export").into(),
+            action: format!("{RESERVED_ACTIONS}export").into(),
             user_id: Some((&*principal.subject).into()),
             timestamp: None,
             resource: None,

@@ -5,7 +5,8 @@ use std::pin::pin;
 
 use audittrail_auth::{Denied, Principal};
 use audittrail_entry::{
-    NewEntry, SealWith, SigningKey, Submitter, Timestamp, Violation, parse_array, parse_lines,
+    NewEntry, RESERVED_ACTIONS, SealWith, SigningKey, Submitter, Timestamp, Violation, parse_array,
+    parse_lines,
 };
 use audittrail_entry::{uuid_v7, uuid_v8};
 use audittrail_merkle::leaf_hash;
@@ -17,8 +18,6 @@ use crate::body::Form;
 use crate::problem::{ErrorItem, Problem, Slug};
 use crate::turns::too_much;
 
-/// Actions that begin so are the log's own.
-pub(crate) const RESERVED: &str = "audittrail.";
 /// With less than this part of the memory for bodies left, no other body is begun.
 const ROOM: usize = 8;
 /// After so many entries other requests get their turn.
@@ -237,8 +236,9 @@ impl Shared {
         mut entry: NewEntry<'_>,
     ) -> Result<Submission, Why> {
         let violated = |violation| Why::Violations(vec![violation]);
-        if entry.action.starts_with(RESERVED) {
-            let detail = format!("begins with {RESERVED}, which is for the log's own entries");
+        if entry.action.starts_with(RESERVED_ACTIONS) {
+            let detail =
+                format!("begins with {RESERVED_ACTIONS}, which is for the log's own entries");
             return Err(violated(place.violation("/action", detail)));
         }
         let principal = batch.principal;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads, writes, waits, asks a clock or makes a random number.
 
+mod conflict;
 pub mod json;
 mod keys;
 mod leaf;
@@ -11,6 +12,7 @@ mod record;
 mod time;
 mod violation;
 
+pub use conflict::{ID_CONFLICT, RESERVED_ACTIONS, id_conflict, id_of_conflict};
 pub use keys::{KeyError, KeyId, KeyRing, SignatureError, SigningKey};
 pub use new_entry::{Limits, NewEntry, Outcome, SealWith, Submitter, parse_array, parse_lines};
 pub use record::{

@@ -5,9 +5,11 @@
 
 mod error;
 mod history;
+mod instead;
 mod plan;
 mod sequencer;
 
 pub use error::SequencerError;
-pub use plan::{Existing, Plan, plan};
+pub use instead::Instead;
+pub use plan::{Existing, Plan, plan, plan_instead};
 pub use sequencer::{Config, Sequencer};

@@ -9,6 +9,8 @@ use audittrail_queue::{Delivery, DeliveryId, IdOrigin, Outcome, Placed, Submissi
 use audittrail_store::{Batch, BatchEntry, Node};
 use uuid::Uuid;
 
+use crate::Instead;
+
 /// An entry that is in the log already under an id that a delivery brings.
 #[derive(Debug, Clone)]
 pub struct Existing {
@@ -16,6 +18,15 @@ pub struct Existing {
     pub index: u64,
     /// Its record; `None` where it cannot be read, so that nothing equals it.
     pub record: Option<Record>,
+}
+
+impl Existing {
+    /// Whether it is what a submission would store.
+    pub(crate) fn is_same(&self, entry: &Submission) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|stored| is_same(stored, entry))
+    }
 }
 
 /// What one commit will do, and what to tell whom once it has.
@@ -43,6 +54,27 @@ pub fn plan<'d>(
     deliveries: &'d [Delivery],
     known: &HashMap<Uuid, Existing>,
 ) -> Plan<'d> {
+    place_all(edge, deliveries, known, None)
+}
+
+/// The same, where entries of acknowledged requests whose ids are taken are not refused: those of
+/// `instead` are placed for them. A request with a conflict that `instead` has nothing for is refused
+/// as a whole, as any other. `known` also holds what the log has under the ids of `instead`.
+pub fn plan_instead<'d>(
+    edge: &Edge,
+    deliveries: &'d [Delivery],
+    known: &HashMap<Uuid, Existing>,
+    instead: &'d Instead,
+) -> Plan<'d> {
+    place_all(edge, deliveries, known, Some(instead))
+}
+
+fn place_all<'d>(
+    edge: &Edge,
+    deliveries: &'d [Delivery],
+    known: &HashMap<Uuid, Existing>,
+    instead: Option<&'d Instead>,
+) -> Plan<'d> {
     let first_index = edge.size();
     // An id that the server made comes back from a client that was told it and not the outcome,
     // and then may stand in one batch with the request that made it.
@@ -52,6 +84,7 @@ pub fn plan<'d>(
     });
     let mut planner = Planner {
         known,
+        instead,
         some_may_repeat,
         edge: edge.clone(),
         batch: Batch {
@@ -76,6 +109,7 @@ pub fn plan<'d>(
 
 struct Planner<'d, 'k> {
     known: &'k HashMap<Uuid, Existing>,
+    instead: Option<&'d Instead>,
     /// Whether any entry may be one that this batch has already.
     some_may_repeat: bool,
     edge: Edge,
@@ -85,8 +119,10 @@ struct Planner<'d, 'k> {
 }
 
 /// What becomes of an entry whose id was looked up.
-enum Decision {
+enum Decision<'d> {
     New,
+    /// This is committed for it.
+    Instead(&'d Submission),
     /// It is in the log, or will be, at this index.
     Retry(u64),
     /// It repeats the entry at this position of its own request.
@@ -118,8 +154,11 @@ impl<'d> Planner<'d, '_> {
             .enumerate()
             .filter_map(|(at, decision)| matches!(decision, Decision::Conflict).then_some(at))
             .collect();
-        if !conflicts.is_empty() {
-            return Outcome::Conflict(conflicts);
+        for at in &conflicts {
+            match self.instead(delivery, *at) {
+                Some(decision) => decisions[*at] = decision,
+                None => return Outcome::Conflict(conflicts),
+            }
         }
         let mut placed: Vec<Placed> = Vec::with_capacity(entries.len());
         for (entry, decision) in entries.iter().zip(decisions) {
@@ -127,6 +166,10 @@ impl<'d> Planner<'d, '_> {
                 Decision::Retry(index) => (index, true),
                 Decision::Repeats(before) => (placed[before].index, true),
                 Decision::New | Decision::Conflict => (self.append(entry), false),
+                Decision::Instead(own) => match self.planned.get(&own.id) {
+                    Some(at) => (self.batch.first_index + *at as u64, true),
+                    None => (self.append(own), false),
+                },
             };
             placed.push(Placed { index, retried });
         }
@@ -134,21 +177,36 @@ impl<'d> Planner<'d, '_> {
     }
 
     /// Whether an id is in the log, or was placed in this batch by an earlier request.
-    fn decide(&self, entry: &Submission) -> Decision {
-        let (index, record) = if let Some(existing) = self.known.get(&entry.id) {
-            (existing.index, existing.record.as_ref())
-        } else if let Some(at) = self.planned.get(&entry.id) {
-            (
-                self.batch.first_index + *at as u64,
-                Some(self.batch.entries[*at].record),
-            )
-        } else {
+    fn decide(&self, entry: &Submission) -> Decision<'d> {
+        let Some((index, record)) = self.find(&entry.id) else {
             return Decision::New;
         };
         if record.is_some_and(|stored| is_same(stored, entry)) {
             Decision::Retry(index)
         } else {
             Decision::Conflict
+        }
+    }
+
+    /// What is under an id, in the log or in this batch: its index, and its record if it can be read.
+    fn find(&self, id: &Uuid) -> Option<(u64, Option<&Record>)> {
+        if let Some(existing) = self.known.get(id) {
+            return Some((existing.index, existing.record.as_ref()));
+        }
+        let at = *self.planned.get(id)?;
+        let index = self.batch.first_index + at as u64;
+        Some((index, Some(self.batch.entries[at].record)))
+    }
+
+    /// What is committed for an entry in conflict, unless the whole request is refused. Its leaf
+    /// follows from the entry: where that is under its id, the same request was placed before.
+    fn instead(&self, delivery: &Delivery, at: usize) -> Option<Decision<'d>> {
+        let own = self.instead?.get(delivery, at)?;
+        match self.find(&own.id) {
+            None => Some(Decision::Instead(own)),
+            Some((index, record)) => record
+                .is_some_and(|stored| stored.leaf == own.record.leaf)
+                .then_some(Decision::Retry(index)),
         }
     }
 

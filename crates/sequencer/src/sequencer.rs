@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_checkpoint::{Checkpoint, Signer};
+use audittrail_entry::SigningKey;
 use audittrail_merkle::{Edge, TreeHead};
 use audittrail_queue::{Delivery, DeliveryId, Outcome, Queue, Take};
 use audittrail_store::{CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind};
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use crate::SequencerError;
 use crate::history::extends;
-use crate::plan::{Existing, needs_lookup, plan};
+use crate::plan::{Existing, needs_lookup, plan_instead};
+use crate::{Instead, SequencerError};
 
 /// The loop's settings.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +49,17 @@ pub struct Sequencer {
     signers: Vec<Signer>,
     origin: String,
     config: Config,
+    /// Signs the log's own entries.
+    own_entries: Option<SigningKey>,
     edge: Edge,
     published: watch::Sender<KeptCheckpoint>,
+}
+
+/// What is known of the log before a batch is planned.
+#[derive(Default)]
+struct LookedUp {
+    known: HashMap<Uuid, Existing>,
+    instead: Instead,
 }
 
 impl Sequencer {
@@ -89,6 +99,7 @@ impl Sequencer {
             signers,
             origin,
             config,
+            own_entries: None,
             edge,
             published,
         };
@@ -99,6 +110,17 @@ impl Sequencer {
                 .map_err(SequencerError::Store)?;
         }
         Ok(sequencer)
+    }
+
+    /// Lets it commit entries of the log's own, signed with the key that signs new entries: an entry
+    /// of a request that was acknowledged as queued, and has an id that is another's, becomes an
+    /// `audittrail.id_conflict` in its place. Without it such a request is settled as in conflict.
+    #[must_use]
+    pub fn with_own_entries(self, key: SigningKey) -> Self {
+        Self {
+            own_entries: Some(key),
+            ..self
+        }
     }
 
     /// The newest published checkpoint, and a way to wait for the next.
@@ -137,8 +159,8 @@ impl Sequencer {
     /// # Errors
     /// As [`Sequencer::run`].
     pub async fn sequence(&mut self, deliveries: &[Delivery]) -> Result<(), SequencerError> {
-        let known = match self.look_up(deliveries).await {
-            Ok(known) => known,
+        let looked_up = match self.look_up(deliveries).await {
+            Ok(looked_up) => looked_up,
             Err(error) if error.kind() == StoreErrorKind::Fatal => {
                 return Err(SequencerError::Store(error));
             }
@@ -148,20 +170,21 @@ impl Sequencer {
                     .iter()
                     .cloned()
                     .partition::<Vec<_>, _>(has_lookups);
-                self.place(&new, &HashMap::new()).await?;
+                self.place(&new, &LookedUp::default()).await?;
                 return self.not_looked_up(&unknown, &error).await;
             }
         };
-        self.place(deliveries, &known).await
+        self.place(deliveries, &looked_up).await
     }
 
     /// Plans and commits requests, given what is stored under their ids.
     async fn place(
         &mut self,
         deliveries: &[Delivery],
-        known: &HashMap<Uuid, Existing>,
+        looked_up: &LookedUp,
     ) -> Result<(), SequencerError> {
-        let plan = plan(&self.edge, deliveries, known);
+        let LookedUp { known, instead } = looked_up;
+        let plan = plan_instead(&self.edge, deliveries, known, instead);
         if !plan.batch.entries.is_empty() {
             let committed = self
                 .store
@@ -225,10 +248,9 @@ impl Sequencer {
         Ok(outcome)
     }
 
-    async fn look_up(
-        &self,
-        deliveries: &[Delivery],
-    ) -> Result<HashMap<Uuid, Existing>, StoreError> {
+    /// What is stored under the ids of requests, and what to commit for those that are in conflict
+    /// with it and may not be refused.
+    async fn look_up(&self, deliveries: &[Delivery]) -> Result<LookedUp, StoreError> {
         let ids: Vec<Uuid> = deliveries
             .iter()
             .flat_map(|delivery| {
@@ -238,12 +260,24 @@ impl Sequencer {
                     .map(|entry| entry.id)
             })
             .collect();
+        let mut known = self.find(&ids).await?;
+        let instead = match &self.own_entries {
+            Some(key) => Instead::of(deliveries, &known, key, &self.origin),
+            None => Instead::default(),
+        };
+        let own = self.find(&instead.ids()).await?;
+        known.extend(own);
+        Ok(LookedUp { known, instead })
+    }
+
+    /// What the log has under ids.
+    async fn find(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Existing>, StoreError> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
         let found: Vec<(Uuid, u64)> = ids
             .iter()
-            .zip(self.store.find(&ids).await?)
+            .zip(self.store.find(ids).await?)
             .filter_map(|(id, index)| Some((*id, index?)))
             .collect();
         if found.is_empty() {

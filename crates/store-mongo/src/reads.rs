@@ -36,6 +36,34 @@ fn id_of(document: &RawDocument) -> Option<Uuid> {
 
 impl MongoStore {
     pub(crate) async fn find_ids(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
+        // What is found below a size that was read before is in the log.
+        let known = self.known().size;
+        let mut found = self.find_documents(ids).await?;
+        let beyond = found
+            .values()
+            .max()
+            .map_or(0, |last| last.saturating_add(1));
+        if beyond <= known {
+            return Ok(ids.iter().map(|id| found.get(id).copied()).collect());
+        }
+        // What lies beyond the head is in no log. But where the head has gone on meanwhile, what was
+        // found may have been removed, and another entry be in its place: it is looked at again.
+        let size = self.saw(self.network.read_head().await?.tree_head()).size;
+        let between: Vec<Uuid> = found
+            .iter()
+            .filter(|(_, index)| (known..size).contains(*index))
+            .map(|(id, _)| *id)
+            .collect();
+        found.retain(|_, index| *index < known);
+        if !between.is_empty() {
+            found.extend(self.find_documents(&between).await?);
+        }
+        let committed = |id| found.get(id).copied().filter(|index| *index < size);
+        Ok(ids.iter().map(committed).collect())
+    }
+
+    /// The documents with these ids, in the log or beyond its head: their indices.
+    async fn find_documents(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, u64>, StoreError> {
         let what = "ids cannot be looked up";
         let mut found: HashMap<Uuid, u64> = HashMap::new();
         for part in ids.chunks(ASKED_AT_ONCE) {
@@ -50,14 +78,7 @@ impl MongoStore {
                 }
             }
         }
-        // What lies beyond the head is in no log.
-        let beyond = found
-            .values()
-            .max()
-            .map_or(0, |last| last.saturating_add(1));
-        let size = self.size_for(beyond).await?;
-        let committed = |id| found.get(id).copied().filter(|index| *index < size);
-        Ok(ids.iter().map(committed).collect())
+        Ok(found)
     }
 
     pub(crate) async fn read_records(&self, indices: &[u64]) -> Result<Vec<Stored>, StoreError> {

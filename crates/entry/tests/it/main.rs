@@ -9,6 +9,7 @@
 mod accepted;
 mod arbitrary;
 mod batches;
+mod conflicts;
 mod es6_numbers;
 mod golden;
 mod keys;

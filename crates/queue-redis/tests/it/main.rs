@@ -16,6 +16,7 @@ mod durability;
 mod failover;
 mod messages;
 mod restarts;
+mod sequenced;
 mod server;
 mod settings;
 mod support;

@@ -9,6 +9,7 @@
 
 mod batching;
 mod checkpoints;
+mod conflicts;
 mod failures;
 mod plans;
 mod redelivery;

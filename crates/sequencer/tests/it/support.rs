@@ -70,7 +70,7 @@ impl Sent {
             received_at: now,
             id,
             salt: [salt; 32],
-            key: &SigningKey::new(b"a signing key of thirty-two bytes or more").unwrap(),
+            key: &key(),
             origin: ORIGIN,
             limits: &Limits::default(),
         });
@@ -82,6 +82,11 @@ impl Sent {
             record,
         }
     }
+}
+
+/// Signs the entries.
+pub(crate) fn key() -> SigningKey {
+    SigningKey::new(b"a signing key of thirty-two bytes or more").unwrap()
 }
 
 pub(crate) fn request(entries: &[Sent]) -> Request {

@@ -14,6 +14,7 @@ mod damage;
 mod explained;
 mod filters;
 mod leaders;
+mod lookups;
 mod server;
 mod starts;
 mod support;
