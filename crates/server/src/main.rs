@@ -8,6 +8,7 @@ mod http;
 mod jwks;
 mod log_keys;
 mod metered;
+mod mongo;
 mod packing;
 #[cfg(test)]
 mod reference;
