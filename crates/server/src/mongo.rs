@@ -1,11 +1,15 @@
 //! The log in MongoDB, as commands open it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audittrail_store_mongo::{Identity, MongoStore, Options, StartError, StartReport};
 
 use crate::Failure;
 use crate::ambient::SystemRandom;
+
+/// Nobody takes over from a leader that was heard of in this time; it is heard of four times in it.
+pub(crate) const LEASE: Duration = Duration::from_secs(6);
 
 /// Opens the log at a URL that is complete; one is begun there if the identity has keys.
 ///
@@ -16,7 +20,11 @@ pub(crate) async fn open(
     identity: &Identity,
 ) -> Result<(MongoStore, StartReport), StartError> {
     let random = Arc::new(SystemRandom);
-    MongoStore::open(url, identity, Options::default(), random).await
+    let options = Options {
+        lease: LEASE,
+        ..Options::default()
+    };
+    MongoStore::open(url, identity, options, random).await
 }
 
 /// For who does not try again.
