@@ -43,6 +43,10 @@ pub(crate) async fn ready(FromState(shared): FromState<State>) -> Result<Json<Va
         let detail = format!("The store is not as it has to be for writes: {why}.");
         return Err(Problem::new(Slug::NotReady, detail));
     }
+    if let Err(error) = shared.api.queue.ready() {
+        let detail = format!("The queue cannot take a write: {error}.");
+        return Err(Problem::new(Slug::NotReady, detail));
+    }
     if shared.intake_is_full() {
         return Err(Problem::new(
             Slug::NotReady,

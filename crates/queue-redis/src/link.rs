@@ -118,6 +118,12 @@ impl Link {
         self.state().connection.is_some()
     }
 
+    /// Why there is no connection.
+    pub(crate) fn why_down(&self) -> Option<String> {
+        let state = self.state();
+        state.connection.is_none().then(|| state.why.clone())
+    }
+
     /// Makes the connection anew whenever it is lost, for as long as it is polled. `ready` may
     /// refuse a connection.
     pub(crate) async fn keep<F>(

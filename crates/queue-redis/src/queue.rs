@@ -662,6 +662,13 @@ impl Queue for RedisQueue {
         self.0.durable.load(Ordering::Relaxed)
     }
 
+    /// As of the last command, or of a second ago.
+    fn ready(&self) -> Result<(), QueueError> {
+        let links = [&self.0.small, &self.0.large, &self.0.control];
+        let why = links.into_iter().find_map(Link::why_down);
+        why.map_or(Ok(()), |why| Err(QueueError(why)))
+    }
+
     /// As of this process's last submission or settlement, or a second ago.
     fn depth(&self) -> Depth {
         self.0.depth()

@@ -41,6 +41,20 @@ pub enum ConnectError {
     Options(&'static str),
 }
 
+impl ConnectError {
+    /// Whether the server does not let us in: it will not by itself.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Redis { source, .. } => {
+                source.kind() == redis::ErrorKind::AuthenticationFailed
+                    || matches!(source.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+            }
+            Self::Unfit(..) | Self::Options(_) => true,
+            Self::Silent(_) | Self::NoMaster(..) => false,
+        }
+    }
+}
+
 /// What was read of the server when a connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {

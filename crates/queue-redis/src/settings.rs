@@ -42,6 +42,11 @@ const NOT_TLS: SettingsError =
 const ONE_OF_TWO: SettingsError =
     SettingsError("a client certificate needs its key, and a key its certificate");
 
+const TWO_USERS: SettingsError = SettingsError(
+    "the user or the password in the URL is another one than REDIS_USERNAME or REDIS_PASSWORD says: \
+     give them once",
+);
+
 /// Who one is to a server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {
@@ -153,6 +158,28 @@ impl RedisSettings {
             },
             certificates: Certificates::default(),
         })
+    }
+
+    /// The same for that user with that password, where the URL has none of its own.
+    ///
+    /// # Errors
+    /// If the URL has another user or another password.
+    pub fn with_credentials(
+        mut self,
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Self, SettingsError> {
+        for (own, other) in [
+            (&mut self.credentials.user, user),
+            (&mut self.credentials.password, password),
+        ] {
+            match (&own, other) {
+                (Some(own), Some(other)) if own != other => return Err(TWO_USERS),
+                (None, Some(other)) => *own = Some(other.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(self)
     }
 
     /// Trusts these authorities (PEM) in place of the system's, and shows a client certificate

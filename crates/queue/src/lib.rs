@@ -111,6 +111,15 @@ pub trait Queue: Send + Sync + 'static {
     /// How full the queue is.
     fn depth(&self) -> Depth;
 
+    /// Whether a request could be handed over now, its bounds aside; if not, why. Asked often: it
+    /// says what is known, and waits for nothing.
+    ///
+    /// # Errors
+    /// If the queue's server is away.
+    fn ready(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     /// Refuses new requests from now on; what is in the queue is still delivered.
     fn close(&self);
 }

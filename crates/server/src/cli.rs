@@ -27,6 +27,14 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail serve --listen 127.0.0.1:8000 --data /var/lib/audittrail"
     )]
     Serve,
+    /// Sequence a log that is in MongoDB and whose entries come over Redis.
+    ///
+    /// Of several workers one leads, and the others stand by: when it is gone, one of them takes
+    /// over within ten seconds. It has no API; health is asked for where its metrics are.
+    #[command(
+        after_help = "Example:\n  audittrail worker --store mongodb://db1,db2,db3/audittrail?replicaSet=rs0 --queue redis://redis.example --origin audit.example.org/main"
+    )]
+    Worker,
     /// Print a token that the server accepts.
     #[command(after_help = "Example:\n  audittrail token --sub alice --role auditor --ttl 8h")]
     Token(TokenArguments),

@@ -11,7 +11,7 @@ use audittrail_store_embedded::{
 };
 
 use crate::Failure;
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreAt};
 
 pub(crate) const SIGNING_KEY: &str = "signing.key";
 pub(crate) const CHECKPOINT_KEY: &str = "checkpoint.key";
@@ -21,17 +21,18 @@ const BEGUN: &str = "begun";
 
 /// What a log is signed and read with.
 pub(crate) struct LogKeys {
-    pub(crate) signer: Signer,
+    /// None where another process sequences.
+    pub(crate) signer: Option<Signer>,
+    pub(crate) vkey: VerifierKey,
     pub(crate) entries: KeyRing,
     pub(crate) jwt_secret: Vec<u8>,
 }
 
 impl LogKeys {
     pub(crate) fn identity(&self) -> Identity {
-        let vkey = self.signer.verifier();
         Identity {
-            origin: vkey.name().to_owned(),
-            keys: vec![vkey],
+            origin: self.vkey.name().to_owned(),
+            keys: vec![self.vkey.clone()],
         }
     }
 }
@@ -132,12 +133,19 @@ pub(crate) async fn check_newest(
     if signed_by.iter().any(|id| known(*id)) {
         return Ok(());
     }
+    let (place, key, unset) = match settings.topology.store {
+        StoreAt::Embedded => (
+            settings.data.display().to_string(),
+            format!("LOG_SIGNING_KEY, else keys/{SIGNING_KEY},"),
+            ", or leave it unset if that is in keys/",
+        ),
+        StoreAt::Mongo(_) => ("MongoDB".to_owned(), "LOG_SIGNING_KEY".to_owned(), ""),
+    };
     Err(Failure::Failed(format!(
-        "the newest entries in {} are signed by the key with the id {last}, and LOG_SIGNING_KEY, else \
-         keys/{SIGNING_KEY}, is the one with the id {}: all entries would be shown as failed. Set \
-         LOG_SIGNING_KEY to the key that signed them, or leave it unset if that is in keys/; if it \
-         was changed on purpose, add the earlier one to AUDITTRAIL_EARLIER_SIGNING_KEYS",
-        settings.data.display(),
+        "the newest entries in {place} are signed by the key with the id {last}, and {key} is the one \
+         with the id {}: all entries would be shown as failed. Set LOG_SIGNING_KEY to the key that \
+         signed them{unset}; if it was changed on purpose, add the earlier one to \
+         AUDITTRAIL_EARLIER_SIGNING_KEYS",
         keys.current.key_id()
     )))
 }
@@ -261,9 +269,11 @@ fn assemble(
     checkpoint_key: &str,
     jwt_secret: Vec<u8>,
 ) -> Result<LogKeys, Failure> {
+    let signer = signer(settings, checkpoint_key)?;
     Ok(LogKeys {
         entries: ring(settings, signing_key)?,
-        signer: signer(settings, checkpoint_key)?,
+        vkey: signer.verifier(),
+        signer: Some(signer),
         jwt_secret,
     })
 }
@@ -273,7 +283,7 @@ fn usage(what: &str, error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// The key that signs entries, and its predecessors.
-fn ring(settings: &Settings, signing_key: &[u8]) -> Result<KeyRing, Failure> {
+pub(crate) fn ring(settings: &Settings, signing_key: &[u8]) -> Result<KeyRing, Failure> {
     let current = SigningKey::new(signing_key).map_err(|e| usage("LOG_SIGNING_KEY", &e))?;
     let earlier = settings
         .secrets
@@ -286,14 +296,15 @@ fn ring(settings: &Settings, signing_key: &[u8]) -> Result<KeyRing, Failure> {
     Ok(KeyRing { current, earlier })
 }
 
-fn signer(settings: &Settings, checkpoint_key: &str) -> Result<Signer, Failure> {
+/// The key that signs checkpoints, if it is of the log that the settings name.
+pub(crate) fn signer(settings: &Settings, checkpoint_key: &str) -> Result<Signer, Failure> {
     let signer = Signer::parse(checkpoint_key.trim())
         .map_err(|error| usage("AUDITTRAIL_CHECKPOINT_KEY", &error))?;
     let name = signer.verifier().name().to_owned();
     if let Some(origin) = settings.origin.as_ref().filter(|origin| **origin != name) {
         return Err(Failure::Usage(format!(
             "origin is {origin}, but the log's key is of {name}: a log keeps its first name; leave \
-             --origin out, or use another --data"
+             --origin out, or name another log's place and key"
         )));
     }
     Ok(signer)

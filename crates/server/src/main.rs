@@ -6,8 +6,11 @@ mod commands;
 mod following;
 mod http;
 mod jwks;
+mod lifecycle;
 mod log_keys;
 mod metered;
+mod mongo;
+mod node;
 mod packing;
 #[cfg(test)]
 mod reference;
@@ -83,6 +86,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let settings = || settings::resolve(cli.settings);
     match cli.command {
         Command::Serve => commands::serve::run(settings()?),
+        Command::Worker => commands::worker::run(settings()?),
         Command::Token(arguments) => commands::token::run(&settings()?, &arguments),
         Command::Keys { action } => commands::keys::run(&settings()?, action.unwrap_or_default()),
         Command::Import(arguments) => commands::import::run(&settings()?, &arguments),

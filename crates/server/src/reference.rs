@@ -9,10 +9,10 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::cli::Cli;
 
 /// What is read from the environment alone; each has a form with `_FILE`.
-const SECRETS: [(&str, &str, &str); 4] = [
+const SECRETS: [(&str, &str, &str); 8] = [
     (
         "LOG_SIGNING_KEY",
-        "made at first start",
+        "made at first start; with MongoDB to be set",
         "The key that signs entries, at least 32 bytes",
     ),
     (
@@ -22,13 +22,33 @@ const SECRETS: [(&str, &str, &str); 4] = [
     ),
     (
         "AUDITTRAIL_CHECKPOINT_KEY",
-        "made at first start",
+        "made at first start; with MongoDB to be set",
         "The key that signs checkpoints, as `audittrail keys new` prints it",
     ),
     (
         "AUDITTRAIL_JWT_SECRET",
-        "made at first start",
+        "made at first start; with MongoDB to be set",
         "The secret of HS256 tokens, at least 32 bytes",
+    ),
+    (
+        "MONGO_USERNAME",
+        "",
+        "The user of MongoDB, where the URL of the store has none",
+    ),
+    (
+        "MONGO_PASSWORD",
+        "",
+        "The password of MongoDB, where the URL of the store has none",
+    ),
+    (
+        "REDIS_USERNAME",
+        "",
+        "The user of Redis, where the URL of the queue has none",
+    ),
+    (
+        "REDIS_PASSWORD",
+        "",
+        "The password of Redis, where the URL of the queue has none",
     ),
 ];
 

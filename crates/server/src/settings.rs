@@ -13,7 +13,9 @@ use crate::commands::scrub::Pace;
 use crate::jwks::Source;
 
 mod edge;
+mod topology;
 pub(crate) use edge::{Edge, time};
+pub(crate) use topology::{QueueAt, StoreAt, Topology};
 
 /// Settings as they are given. In a file the names are those of the flags, with `_` for `-`.
 #[derive(Debug, Default, Args, Deserialize)]
@@ -29,12 +31,55 @@ pub(crate) struct RawSettings {
     /// The data directory. [default: ./audittrail-data]
     #[arg(long, global = true, value_name = "DIR", env = "AUDITTRAIL_DATA")]
     data: Option<PathBuf>,
-    /// Where entries are kept. [default: embedded]
-    #[arg(long, global = true, value_name = "STORE", env = "AUDITTRAIL_STORE")]
+    /// Where entries are kept: `embedded`, in the data directory, or a mongodb:// or
+    /// mongodb+srv:// URL of a replica set. [default: embedded]
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORE",
+        env = "AUDITTRAIL_STORE",
+        hide_env_values = true
+    )]
     store: Option<String>,
-    /// How entries reach the sequencer. [default: in-process]
-    #[arg(long, global = true, value_name = "QUEUE", env = "AUDITTRAIL_QUEUE")]
+    /// How entries reach the sequencer: `in-process`, or a redis://, rediss:// or redis+sentinel://
+    /// URL, which needs MongoDB as the store. [default: in-process]
+    #[arg(
+        long,
+        global = true,
+        value_name = "QUEUE",
+        env = "AUDITTRAIL_QUEUE",
+        hide_env_values = true
+    )]
     queue: Option<String>,
+    /// Whether `serve` also sequences: `in-process`, or `none` where `audittrail worker` does.
+    /// [default: in-process]
+    #[arg(long, global = true, value_name = "WHERE", env = "AUDITTRAIL_WORKER")]
+    worker: Option<String>,
+    /// Certificates of the authorities that Redis's certificate may be from, as PEM.
+    /// [default: those of the system]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUDITTRAIL_REDIS_CA"
+    )]
+    redis_ca: Option<PathBuf>,
+    /// The certificate that is shown to Redis, as PEM, with --redis-key.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUDITTRAIL_REDIS_CERTIFICATE"
+    )]
+    redis_certificate: Option<PathBuf>,
+    /// The key of the certificate that is shown to Redis, as PEM.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUDITTRAIL_REDIS_KEY"
+    )]
+    redis_key: Option<PathBuf>,
     /// The log's name, fixed at first start. [default: made from its key]
     #[arg(long, global = true, value_name = "NAME", env = "AUDITTRAIL_ORIGIN")]
     origin: Option<String>,
@@ -235,6 +280,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) topology: Topology,
     pub(crate) data: PathBuf,
     pub(crate) origin: Option<String>,
     pub(crate) ack: String,
@@ -273,6 +319,10 @@ pub(crate) struct Secrets {
     pub(crate) earlier_signing_keys: Vec<Vec<u8>>,
     pub(crate) checkpoint_key: Option<String>,
     pub(crate) jwt_secret: Option<Vec<u8>>,
+    pub(crate) mongo_username: Option<String>,
+    pub(crate) mongo_password: Option<String>,
+    pub(crate) redis_username: Option<String>,
+    pub(crate) redis_password: Option<String>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -285,15 +335,16 @@ impl std::fmt::Debug for Secrets {
 pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
-        fall_back!(raw, file: listen data store queue origin ack metrics_listen tiles witnesses watermark
+        fall_back!(raw, file: listen data store queue worker redis_ca redis_certificate redis_key origin ack metrics_listen tiles witnesses watermark
             max_streams public_url scrub_rate scrub_pause pack_rate
             jwks jwt_algorithms jwt_issuer jwt_audience default_role log log_format base_path
             trusted_proxies rate_limit max_connections head_timeout body_timeout request_timeout
             idle_timeout write_timeout shutdown_timeout);
     }
     let edge = edge::resolve(&raw)?;
-    only(raw.store.as_deref(), "store", "embedded")?;
-    only(raw.queue.as_deref(), "queue", "in-process")?;
+    let secrets = read_secrets()?;
+    let topology = Topology::resolve(&raw, &secrets)?;
+    topology.check(&raw, &secrets)?;
     let ack = raw.ack.unwrap_or_else(|| "committed".to_owned());
     if !["queued", "committed", "published"].contains(&ack.as_str()) {
         return Err(usage(format!(
@@ -325,6 +376,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         ));
     }
     Ok(Settings {
+        topology,
         jwt_algorithms: algorithms(raw.jwt_algorithms.as_deref(), jwks.is_some())?,
         jwks,
         listen: address("listen", raw.listen.as_deref(), "127.0.0.1:8000")?,
@@ -345,7 +397,7 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
         default_role: raw.default_role,
         log: raw.log.unwrap_or_else(|| "info".to_owned()),
         log_format,
-        secrets: read_secrets()?,
+        secrets,
     })
 }
 
@@ -358,16 +410,6 @@ fn read_file(path: &Path) -> Result<RawSettings, Failure> {
         .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
         .map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
-}
-
-fn only(given: Option<&str>, name: &str, possible: &str) -> Result<(), Failure> {
-    match given {
-        None => Ok(()),
-        Some(given) if given == possible => Ok(()),
-        Some(_) => Err(usage(format!(
-            "{name}: this version has only {possible}; leave it out"
-        ))),
-    }
 }
 
 /// Without an address given, the one that is the example.
@@ -467,10 +509,17 @@ fn read_secrets() -> Result<Secrets, Failure> {
             .map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
             .filter(|line| !line.is_empty())
             .collect(),
-        checkpoint_key: secret("AUDITTRAIL_CHECKPOINT_KEY")?
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        checkpoint_key: text(secret("AUDITTRAIL_CHECKPOINT_KEY")?),
         jwt_secret: secret("AUDITTRAIL_JWT_SECRET")?,
+        mongo_username: text(secret("MONGO_USERNAME")?),
+        mongo_password: text(secret("MONGO_PASSWORD")?),
+        redis_username: text(secret("REDIS_USERNAME")?),
+        redis_password: text(secret("REDIS_PASSWORD")?),
     })
+}
+
+fn text(bytes: Option<Vec<u8>>) -> Option<String> {
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Keys, checkpoints and settings are far smaller.

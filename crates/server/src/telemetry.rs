@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -86,4 +87,18 @@ pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     metrics::histogram!("audittrail_http_request_duration_seconds", &labels)
         .record(start.elapsed());
     response
+}
+
+/// Prometheus, at `/metrics`.
+pub(crate) fn metrics_router(prometheus: PrometheusHandle) -> Router {
+    let render = move || {
+        let text = prometheus.render();
+        async move {
+            (
+                [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+                text,
+            )
+        }
+    };
+    Router::new().route("/metrics", axum::routing::get(render))
 }

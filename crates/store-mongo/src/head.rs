@@ -9,6 +9,20 @@ use crate::failure::broken;
 
 /// The one document of `head`.
 pub(crate) const ID: &str = "head";
+/// What the document has.
+pub(crate) const MEMBERS: [&str; 11] = [
+    "v",
+    "size",
+    "root",
+    "edge",
+    "tiles",
+    "epoch",
+    "batch_id",
+    "lease",
+    "checkpoint",
+    "origin",
+    "keys",
+];
 /// The version of the documents.
 pub(crate) const VERSION: i64 = 1;
 

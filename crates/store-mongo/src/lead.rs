@@ -130,7 +130,7 @@ impl MongoStore {
         };
         let give_up = self.network.head.update_one(
             doc! { "_id": head::ID, "epoch": leader.epoch },
-            doc! { "$unset": { "lease": "" } },
+            vec![doc! { "$set": { "lease.until": "$$NOW" } }],
         );
         self.network
             .bounded("the lead cannot be given up", give_up)
@@ -164,15 +164,22 @@ impl MongoStore {
         (condition, vec![doc! { "$set": change }])
     }
 
-    /// Whether the head can be read, and, for a leader, a majority confirm a write.
+    /// Whether the head can be read and somebody leads, and, for a leader, a majority confirm a
+    /// write.
     pub(crate) async fn can_write(&self) -> Result<(), StoreError> {
-        self.saw(self.network.read_head().await?.tree_head());
+        let seen = self.seen().await?;
         // Who is in a commit will hear.
         let Ok(leader) = self.leader.try_lock() else {
             return Ok(());
         };
         if leader.is_none() {
-            return Ok(());
+            return if seen.led {
+                Ok(())
+            } else {
+                let why = "MongoDB: no process leads the log, so that nothing is committed: start \
+                           one that sequences, such as `audittrail worker`";
+                Err(StoreError::new(StoreErrorKind::Unavailable, why))
+            };
         }
         // It changes nothing, and yet waits until a majority has all that was written before.
         let nothing = self.network.head.update_one(

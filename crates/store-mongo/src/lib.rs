@@ -30,4 +30,4 @@ pub use document::encode;
 pub use indexes::{INDEXES, IndexReport};
 pub use options::{Identity, Options};
 pub use start::{StartError, StartReport};
-pub use store::MongoStore;
+pub use store::{MongoStore, Seen};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use audittrail_store::StoreError;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Answer;
 use mongodb::options::{
     Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference,
@@ -82,15 +82,39 @@ impl Network {
         within(self.options.operation, what, operation).await
     }
 
+    /// The head, and whether the lease of whoever leads has not been over for `grace`, by the
+    /// server's clock.
+    pub(crate) async fn read_head_and_lead(
+        &self,
+        grace: Duration,
+    ) -> Result<(Head, bool), StoreError> {
+        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let mut fields: Document = head::MEMBERS
+            .iter()
+            .map(|name| ((*name).to_owned(), Bson::Int32(1)))
+            .collect();
+        fields.insert(
+            "led",
+            doc! { "$gt": [{ "$add": ["$lease.until", grace] }, "$$NOW"] },
+        );
+        let find = self.head.find_one(doc! { "_id": head::ID });
+        let find = find.projection(fields);
+        let document = self.bounded("the head cannot be read", find).await?;
+        let document = document.ok_or_else(gone)?;
+        let led = document.get_bool("led").unwrap_or(false);
+        Ok((Head::read(&document)?, led))
+    }
+
     /// The head, as a majority of the servers has it.
     pub(crate) async fn read_head(&self) -> Result<Head, StoreError> {
         let find = self.head.find_one(doc! { "_id": head::ID });
         let document = self.bounded("the head cannot be read", find).await?;
-        let document = document.ok_or_else(|| {
-            crate::failure::broken("the document `head` is gone; put it back from a backup")
-        })?;
-        Head::read(&document)
+        Head::read(&document.ok_or_else(gone)?)
     }
+}
+
+fn gone() -> StoreError {
+    crate::failure::broken("the document `head` is gone; put it back from a backup")
 }
 
 /// An answer, or why there is none, within a time.

@@ -25,6 +25,12 @@ pub enum StartError {
     /// The server is not one that a log can be kept on.
     #[error("{0}")]
     Unfit(String),
+    /// No log was begun there, and no key was given to begin one.
+    #[error(
+        "there is no log in this database yet: start a process that sequences first, with a \
+         checkpoint key"
+    )]
+    NoLog,
     /// The database has another log.
     #[error("{0}")]
     Another(String),
@@ -112,11 +118,7 @@ async fn find_or_begin(network: &Network, identity: &Identity) -> Result<(Head, 
         return Ok((Head::read(&found)?, false));
     }
     if identity.keys.is_empty() {
-        return Err(StartError::Another(
-            "there is no log in this database yet: start a process that sequences first, with a \
-             checkpoint key"
-                .to_owned(),
-        ));
+        return Err(StartError::NoLog);
     }
     let keys: Vec<String> = identity.keys.iter().map(ToString::to_string).collect();
     let begin = network

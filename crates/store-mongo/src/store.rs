@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use audittrail_entry::Random;
@@ -37,7 +38,47 @@ pub struct MongoStore {
     pub(crate) has_many: AtomicBool,
 }
 
+/// A log that nobody has led for so long is one that nobody will write to soon: another process
+/// that stands by takes over sooner.
+const UNLED: Duration = Duration::from_secs(5);
+
+/// What the head document showed at one moment.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The committed head.
+    pub head: TreeHead,
+    /// The newest checkpoint kept; none before the first.
+    pub checkpoint: Option<KeptCheckpoint>,
+    /// Whether a process leads the log, or did a few seconds ago.
+    pub led: bool,
+}
+
 impl MongoStore {
+    /// Head, checkpoint and lead in one question, for a process that follows what others commit.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot answer, or shows less than it has shown before.
+    pub async fn seen(&self) -> Result<Seen, StoreError> {
+        let (head, led) = self.network.read_head_and_lead(UNLED).await?;
+        let seen = Seen {
+            head: head.tree_head(),
+            checkpoint: head.checkpoint,
+            led,
+        };
+        let known = self.known().size;
+        if seen.head.size < known {
+            self.caught_up(known).await?;
+        }
+        self.saw(seen.head);
+        Ok(seen)
+    }
+
+    /// Ends what the driver does in the background. To be called before the runtime ends; nothing
+    /// can be read or written afterwards.
+    pub async fn shutdown(&self) {
+        self.network.database.client().clone().shutdown().await;
+    }
+
     pub(crate) fn new(network: Network, head: TreeHead, random: Arc<dyn Random>) -> Self {
         let mut owner = [0; 16];
         random.fill(&mut owner);

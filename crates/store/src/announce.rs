@@ -27,7 +27,8 @@ impl Announcing {
         (Self { store, size }, told)
     }
 
-    fn announce(&self, size: u64) {
+    /// Tells of a log of this size, which another process committed and readers here see.
+    pub fn announce(&self, size: u64) {
         self.size.send_if_modified(|told| {
             let grown = *told < size;
             *told = size.max(*told);

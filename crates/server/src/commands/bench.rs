@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::Failure;
 use crate::cli::{BenchArguments, BenchKind, BenchScenario};
 use crate::commands::remote;
-use crate::commands::serve::asked_to_stop;
+use crate::lifecycle::asked_to_stop;
 use crate::settings::time;
 
 /// Of a server of its own, reads need something to read.

@@ -12,7 +12,7 @@ use crate::cli::{ExportArguments, Withheld};
 use crate::commands::inputs::Inputs;
 use crate::commands::partial::Partial;
 use crate::commands::remote;
-use crate::commands::serve::asked_to_stop;
+use crate::lifecycle::asked_to_stop;
 use crate::commands::whole::{Form, Whole};
 
 /// Progress is shown each time so many bytes have come.

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 pub(crate) fn run(settings: &Settings, action: KeysAction) -> Result<(), Failure> {
     match action {
         KeysAction::Show => {
-            crate::out!("{}", log_keys::load(&RealDisk, settings)?.signer.verifier());
+            crate::out!("{}", log_keys::load(&RealDisk, settings)?.vkey);
         }
         KeysAction::New => {
             log_keys::check_origin(settings.origin.as_deref())?;

@@ -22,3 +22,4 @@ pub(crate) mod verify;
 mod verify_page;
 mod verify_threads;
 pub(crate) mod whole;
+pub(crate) mod worker;

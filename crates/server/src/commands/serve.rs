@@ -2,48 +2,40 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use audittrail_api::{Ack, Api, ApiSettings, KeysWanted};
 use audittrail_auth::{AuthConfig, Authenticator, Role};
 use audittrail_entry::Clock as _;
-use audittrail_queue::{Bounds as QueueBounds, InProcessQueue, Queue};
-use audittrail_sequencer::{Config, Sequencer, SequencerError};
-use audittrail_store::{Announcing, KeptCheckpoint, Reader, Store};
-use audittrail_store_embedded::disk::RealDisk;
-use audittrail_store_embedded::{DataDirectory, EmbeddedStore, Options, StartReport};
+use audittrail_store::Reader;
 use axum::Router;
 use axum::middleware::from_fn;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::Failure;
-use crate::ambient::{BlockingThreads, SystemClock, SystemRandom};
+use crate::ambient::{SystemClock, SystemRandom};
 use crate::commands::{scrub, token};
-use crate::following::{self, Follower};
 use crate::http::{self, Bounds};
 use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
-use crate::log_keys::{self, LogKeys};
-use crate::metered::MeteredStore;
-use crate::packing::{self, Packer};
-use crate::settings::{MetricsListen, Settings};
-use crate::telemetry;
+use crate::lifecycle::{self, Signals, bind, failed};
+use crate::log_keys::LogKeys;
+use crate::node::{self, Log, NodeQueue, Part, Sequencing};
+use crate::settings::{MetricsListen, Settings, StoreAt};
 use crate::witnesses::{self, Outside, Watched, watermark};
-
-fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Failure {
-    let what = what.to_owned();
-    move |error| Failure::Failed(format!("{what}: {error}"))
-}
+use crate::{following, packing, telemetry};
 
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logs(&settings)?;
     let prometheus = telemetry::start_metrics()?;
     scrub::describe();
-    packing::describe();
-    following::describe();
+    match settings.topology.store {
+        StoreAt::Embedded => {
+            packing::describe();
+            following::describe();
+        }
+        StoreAt::Mongo(_) => node::describe(),
+    }
     if settings.witnesses.is_some() {
         witnesses::describe();
     }
@@ -72,55 +64,40 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     };
     let source = settings.jwks.as_ref();
     let prepared = source.map(jwks::prepare).transpose()?;
-    let directory = DataDirectory::open(Arc::new(RealDisk), &settings.data)
-        .map_err(|error| Failure::Failed(error.to_string()))?;
-    let keys = log_keys::load_or_make(&directory, &settings, &SystemRandom)?;
-    let authenticator = Arc::new(authenticator(&settings, &keys)?);
-    let identity = keys.identity();
-    let offload = Arc::new(BlockingThreads(tokio::runtime::Handle::current()));
-    let (store, report) = EmbeddedStore::open(
-        directory,
-        &identity,
-        Options::default(),
-        SystemClock.now(),
-        offload,
-    )
-    .map_err(|error| Failure::Failed(error.to_string()))?;
-    log_start(&identity.origin, &report);
-    // Before anything is signed on top of it.
-    log_keys::check_newest(&store, &keys.entries, &settings).await?;
-    let embedded = Arc::new(store);
-    let _follower = Follower::start(Arc::clone(&embedded));
-    let _packer = Packer::start(Arc::clone(&embedded), settings.pack_bytes_per_second);
-    let (store, grown) = Announcing::new(Arc::new(MeteredStore::new(Arc::clone(&embedded))));
-    let store: Arc<dyn Store> = Arc::new(store);
-    let (stop, stopping) = watch::channel(false);
-    let queue = Arc::new(InProcessQueue::new(QueueBounds::default()));
+    let part = Part {
+        serves: true,
+        sequences: settings.topology.worker,
+    };
+    let log = Log::open(&settings, part).await?;
+    let (keys, store) = (&log.keys, Arc::clone(&log.store));
+    let authenticator = Arc::new(authenticator(&settings, keys)?);
+    let origin = keys.vkey.name().to_owned();
+    let queue = NodeQueue::open(&settings, keys).await?;
     let reader = Arc::new(Reader::new(
         Arc::clone(&store),
         keys.entries.clone(),
-        identity.origin.clone(),
+        origin.clone(),
     ));
-    let watched = Watched::of(outside, &settings.data, &keys, &store, &reader).await?;
-    let sequencer = spawn_sequencer(&store, &queue, &keys).await?;
-    // The first checkpoint is kept: from now on its absence means that it was removed.
-    log_keys::mark_begun(&RealDisk, &settings.data, &identity.origin)?;
+    let watched = Watched::of(outside, log.directory(&settings), keys, &store, &reader).await?;
+    let (stop, stopping) = watch::channel(false);
+    let (stop_sequencing, until) = watch::channel(false);
+    let sequencing = log.sequence(&settings, &queue, &watched, until).await?;
     let (keys_wanted, fresh_keys) = fresh_keys(source, prepared, &authenticator);
     let api = Api {
-        queue: Arc::clone(&queue) as Arc<dyn Queue>,
+        queue: queue.queue(),
         store: Arc::clone(&store),
         reader: Arc::clone(&reader),
         keys_wanted,
         authenticator,
         signing_key: Arc::new(keys.entries.current.clone()),
         earlier_keys: keys.entries.earlier.clone(),
-        origin: identity.origin.clone(),
-        vkey: keys.signer.verifier(),
+        origin,
+        vkey: keys.vkey.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
-        published: sequencer.published.clone(),
+        published: sequencing.published.clone(),
         witnessed: watched.witnessed(),
-        grown,
+        grown: log.grown.clone(),
         stopping,
         settings: ApiSettings {
             default_ack: Ack::parse(&settings.ack).unwrap_or_default(),
@@ -140,32 +117,34 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
     let (router, health) = audittrail_api::routers(api);
     let mut router = router.layer(from_fn(telemetry::count_request));
     if settings.metrics_listen == MetricsListen::Same {
-        router = router.merge(metrics_router(prometheus.clone()));
+        router = router.merge(telemetry::metrics_router(prometheus.clone()));
     }
     let address = listener
         .local_addr()
         .map_err(|error| failed("the address is gone")(&error))?;
     // Who reads the address may ask the server to stop at once.
     let signals = Signals::new()?;
-    greet(&settings, &keys, address)?;
-    let (last, watermark) = (sequencer.published.clone(), watched.watermark.clone());
-    let watching = watched.run(settings.data.clone(), sequencer.published.clone());
-    let watching = Box::pin(watching);
+    greet(&settings, keys, address)?;
+    let (last, watermark) = (sequencing.published.clone(), watched.watermark.clone());
+    let watching = Box::pin(watched.run(sequencing.published.clone()));
     let background = async {
         let scrub = scrub::run(Arc::clone(&store), Arc::clone(&reader), settings.scrub);
-        tokio::join!(scrub, fresh_keys, following::measure(embedded), watching);
+        tokio::join!(scrub, fresh_keys, log.measure(), watching);
     };
     let running = Running {
         stop,
+        stop_sequencing,
         queue,
-        sequencer,
+        sequencing,
         prometheus,
         metrics_listener,
         health,
     };
-    running
+    let ended = running
         .until_stopped(listener, router, settings.edge.bounds, background, signals)
-        .await?;
+        .await;
+    log.close().await;
+    ended?;
     // The last checkpoint was published after everything else had ended.
     if let Some(watermark) = watermark {
         let last = last.borrow().clone();
@@ -174,17 +153,6 @@ async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(
             .map_err(|error| failed("the watermark could not be written")(&error))?;
     }
     Ok(())
-}
-
-pub(crate) async fn bind(
-    address: std::net::SocketAddr,
-    flag: &str,
-) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::Failed(format!(
-            "{address} cannot be listened on: {error}; choose another address with {flag}"
-        ))
-    })
 }
 
 fn authenticator(settings: &Settings, keys: &LogKeys) -> Result<Authenticator, Failure> {
@@ -230,86 +198,6 @@ fn fresh_keys(
     (keys_wanted, run)
 }
 
-/// About what half a second of full load commits.
-const BEYOND_CHECKPOINT: u64 = 200_000;
-
-fn log_start(origin: &str, report: &StartReport) {
-    tracing::info!(
-        origin,
-        entries = report.size,
-        beyond_checkpoint = report.beyond_checkpoint,
-        tree_rebuilt = report.tree_rebuilt,
-        locations_rebuilt = report.locations_rebuilt,
-        "the log is open"
-    );
-    if report.beyond_checkpoint > BEYOND_CHECKPOINT {
-        tracing::warn!(
-            entries = report.beyond_checkpoint,
-            "more entries lie beyond the checkpoint than a crash leaves: if no load was that high, \
-             an older checkpoint was put back; compare with one kept elsewhere"
-        );
-    }
-    if let Some(cut) = &report.cut {
-        tracing::warn!("{cut}");
-    }
-}
-
-/// The sequencer on its thread.
-struct SequencerThread {
-    published: watch::Receiver<KeptCheckpoint>,
-    ended: oneshot::Receiver<Result<(), SequencerError>>,
-    thread: JoinHandle<()>,
-}
-
-/// The store blocks in its commits, so the sequencer has a thread of its own.
-#[expect(clippy::disallowed_methods, reason = "the server spawns threads")]
-async fn spawn_sequencer(
-    store: &Arc<dyn Store>,
-    queue: &Arc<InProcessQueue>,
-    keys: &LogKeys,
-) -> Result<SequencerThread, Failure> {
-    let (store, queue) = (Arc::clone(store), Arc::clone(queue) as Arc<dyn Queue>);
-    let (origin, signer) = (
-        keys.signer.verifier().name().to_owned(),
-        keys.signer.clone(),
-    );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| failed("the sequencer cannot be started")(&error))?;
-    let (started_to, started) = oneshot::channel();
-    let (ended_to, ended) = oneshot::channel();
-    let thread = std::thread::spawn(move || {
-        let sequence = async {
-            let start =
-                Sequencer::start(store, queue, origin, vec![signer], Config::default()).await;
-            match start {
-                Err(error) => {
-                    let _ = started_to.send(Err(error));
-                    Ok(())
-                }
-                Ok(sequencer) => {
-                    let _ = started_to.send(Ok(sequencer.published()));
-                    sequencer.run().await
-                }
-            }
-        };
-        let outcome = runtime.block_on(sequence);
-        let _ = ended_to.send(outcome);
-    });
-    match started.await {
-        Ok(Ok(published)) => Ok(SequencerThread {
-            published,
-            ended,
-            thread,
-        }),
-        Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
-        Err(_) => Err(Failure::Failed(
-            "the sequencer ended as it started".to_owned(),
-        )),
-    }
-}
-
 /// Says where the server is, and how to send it something.
 fn greet(
     settings: &Settings,
@@ -339,10 +227,11 @@ fn greet(
              curl -H \"Authorization: Bearer $AUDITTRAIL_TOKEN\" http://{address}/logs/list/\n"
         );
     } else {
-        crate::out!(
-            "make a token with: audittrail token --sub admin --role admin --data {}",
-            settings.data.display()
-        );
+        let data = match settings.topology.store {
+            StoreAt::Embedded => format!(" --data {}", settings.data.display()),
+            StoreAt::Mongo(_) => String::new(),
+        };
+        crate::out!("make a token with: audittrail token --sub admin --role admin{data}");
     }
     Ok(())
 }
@@ -350,8 +239,10 @@ fn greet(
 /// What runs until the process is asked to stop.
 struct Running {
     stop: watch::Sender<bool>,
-    queue: Arc<InProcessQueue>,
-    sequencer: SequencerThread,
+    /// Told after all requests have ended.
+    stop_sequencing: watch::Sender<bool>,
+    queue: NodeQueue,
+    sequencing: Sequencing,
     prometheus: PrometheusHandle,
     metrics_listener: Option<TcpListener>,
     /// What the metrics' listener answers besides metrics.
@@ -372,7 +263,7 @@ impl Running {
         let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
-            let router = metrics_router(self.prometheus.clone()).merge(self.health.clone());
+            let router = telemetry::metrics_router(self.prometheus.clone()).merge(self.health.clone());
             // Places of its own, so that who asks for health does not wait for one of the API's.
             let bounds = Bounds {
                 connections: METRICS_CONNECTIONS,
@@ -381,7 +272,7 @@ impl Running {
             http::serve(listener, router, bounds, stopped)
         });
         let helpers = async {
-            tokio::join!(background, upkeep(&self.prometheus));
+            tokio::join!(background, lifecycle::upkeep(&self.prometheus));
         };
         let mut early_end = None;
         {
@@ -396,7 +287,7 @@ impl Running {
             tokio::pin!(serving, helpers);
             tokio::select! {
                 () = signals.next() => tracing::info!("stopping"),
-                ended = &mut self.sequencer.ended => early_end = Some(ended),
+                ended = self.sequencing.end() => early_end = Some(ended),
                 () = &mut serving => {}
                 () = &mut helpers => {}
             }
@@ -405,98 +296,18 @@ impl Running {
                 self.queue.abandon();
             }
             self.stop.send_replace(true);
-            end_at_once(signals, bounds.shutdown + CLOSING);
+            lifecycle::end_at_once(signals, bounds.shutdown + lifecycle::CLOSING);
             tokio::select! {
                 () = &mut serving => {}
                 () = &mut helpers => {}
             }
         }
+        self.stop_sequencing.send_replace(true);
         self.queue.close();
-        let ended = match early_end {
-            Some(ended) => ended,
-            None => self.sequencer.ended.await,
-        };
-        let _ = self.sequencer.thread.join();
-        match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
-            Err(_) => Err(Failure::Failed(
-                "the sequencer ended unexpectedly".to_owned(),
-            )),
-        }
+        self.sequencing.join(early_end).await
     }
 }
 
 /// Connections at once to where metrics are, out of the file handles that connections to the API
 /// leave.
-const METRICS_CONNECTIONS: usize = 32;
-
-/// The last checkpoint, after the last request.
-const CLOSING: Duration = Duration::from_secs(10);
-
-/// From here on a second signal, or a stop that takes longer than it may, ends the process: the
-/// log is left as a crash leaves it, and nothing that was acknowledged is lost.
-#[expect(clippy::disallowed_methods, reason = "the server spawns tasks")]
-pub(crate) fn end_at_once(mut signals: Signals, after: Duration) {
-    tokio::spawn(async move {
-        let why = tokio::select! {
-            () = signals.next() => "it was asked to stop twice",
-            () = tokio::time::sleep(after) => "stopping took too long",
-        };
-        tracing::error!("ended at once: {why}");
-        std::process::exit(3);
-    });
-}
-
-async fn upkeep(prometheus: &PrometheusHandle) {
-    loop {
-        tokio::time::sleep(telemetry::UPKEEP).await;
-        prometheus.run_upkeep();
-    }
-}
-
-/// SIGINT and SIGTERM, none of which is missed from the first on.
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| failed("signals cannot be listened for")(&error));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// SIGINT or SIGTERM, for a command that needs to hear of one.
-pub(crate) async fn asked_to_stop() {
-    match Signals::new() {
-        Ok(mut signals) => signals.next().await,
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// Prometheus, at `/metrics`.
-pub(crate) fn metrics_router(prometheus: PrometheusHandle) -> Router {
-    let render = move || {
-        let text = prometheus.render();
-        async move {
-            (
-                [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
-                text,
-            )
-        }
-    };
-    Router::new().route("/metrics", axum::routing::get(render))
-}
+pub(crate) const METRICS_CONNECTIONS: usize = 32;

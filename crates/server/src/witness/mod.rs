@@ -25,7 +25,7 @@ use self::state::{Refused, State};
 use crate::Failure;
 use crate::ambient::{SystemClock, SystemRandom};
 use crate::cli::WitnessArguments;
-use crate::commands::serve::{Signals, bind, end_at_once};
+use crate::lifecycle::{Signals, bind, end_at_once};
 use crate::http;
 use crate::settings::Settings;
 use crate::telemetry;

@@ -27,7 +27,7 @@ use reqwest::Url;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use self::watched::{Outside, Watched};
+pub(crate) use self::watched::{BeforeSigning, Outside, Watched};
 
 use self::ask::{AskError, Asker};
 use self::board::Board;

@@ -45,7 +45,7 @@ impl Witnesses {
         &self,
         store: &Arc<dyn Store>,
         history: &Arc<History>,
-        signer: &Signer,
+        signer: Option<&Signer>,
     ) -> Result<Vec<u64>, Failure> {
         let standing = standing(store, signer).await?;
         let mut asked = JoinSet::new();
@@ -98,13 +98,18 @@ impl Witnesses {
     }
 }
 
-async fn standing(store: &Arc<dyn Store>, signer: &Signer) -> Result<Standing, Failure> {
+async fn standing(store: &Arc<dyn Store>, signer: Option<&Signer>) -> Result<Standing, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let head = store.head().await.map_err(|error| failed(&error))?;
     let kept = store.checkpoint().await.map_err(|error| failed(&error))?;
     if let Some(kept) = kept {
         return Ok(Standing { head, kept });
     }
+    let Some(signer) = signer else {
+        return Err(Failure::Failed(
+            "the log has no checkpoint yet: start a process that sequences it first".to_owned(),
+        ));
+    };
     let empty = Checkpoint {
         origin: signer.verifier().name().to_owned(),
         head: TreeHead::EMPTY,

@@ -1,11 +1,12 @@
 //! All that stands outside and remembers the log: its witnesses and its watermark.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_api::Witnessed;
-use audittrail_checkpoint::Checkpoint;
+use audittrail_merkle::TreeHead;
+use audittrail_checkpoint::{Checkpoint, VerifierKey};
 use audittrail_store::{KeptCheckpoint, Reader, Store};
 use audittrail_store_embedded::disk::RealDisk;
 use tokio::sync::watch;
@@ -21,9 +22,66 @@ const QUORUM_WAIT: Duration = Duration::from_secs(2);
 
 /// The witnesses and the watermark of a log that were compared with it.
 pub(crate) struct Watched {
-    history: Arc<History>,
+    /// Where the cosigned checkpoint is kept, if anywhere.
+    data: Option<PathBuf>,
+    vkey: VerifierKey,
+    pub(crate) history: Arc<History>,
     pub(crate) watermark: Option<Watermark>,
     witnesses: Option<Told>,
+}
+
+/// Compares the log with what this process, or the watermark, knows of it.
+pub(crate) struct BeforeSigning {
+    vkey: VerifierKey,
+    history: Arc<History>,
+    watermark: Option<Watermark>,
+}
+
+impl BeforeSigning {
+    /// # Errors
+    /// If the log of this head does not extend the one of `known`, which this process showed, or
+    /// that of the watermark.
+    pub(crate) async fn compare(&self, head: &TreeHead, known: &TreeHead) -> Result<(), Failure> {
+        self.continues(head, known).await?;
+        self.compare_watermark(head).await
+    }
+
+    /// # Errors
+    /// If the log of this head does not extend the one of `known`, or cannot be read.
+    pub(crate) async fn continues(&self, head: &TreeHead, known: &TreeHead) -> Result<(), Failure> {
+        let another = || {
+            Failure::Failed(format!(
+                "the log has {} entries and does not continue the {} that this process has shown: an \
+                 older copy or another history was put in its place, and nothing is signed. Put the \
+                 newest data back",
+                head.size, known.size
+            ))
+        };
+        if known.size > head.size {
+            return Err(another());
+        }
+        let then = self.history.head_at(known.size, head).await;
+        let then = then.map_err(|error| {
+            Failure::Failed(format!("the log cannot be compared with its past: {error}"))
+        })?;
+        if then == *known {
+            Ok(())
+        } else {
+            Err(another())
+        }
+    }
+
+    /// # Errors
+    /// If the log of this head does not extend what the watermark holds, or cannot be read.
+    pub(crate) async fn compare_watermark(&self, head: &TreeHead) -> Result<(), Failure> {
+        match &self.watermark {
+            Some(watermark) => {
+                let keys = std::slice::from_ref(&self.vkey);
+                watermark.compare(keys, head, &self.history).await
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 struct Told {
@@ -61,7 +119,7 @@ impl Watched {
     /// If either has seen more of the log or another history, or its file cannot be used.
     pub(crate) async fn of(
         outside: Outside,
-        data: &Path,
+        data: Option<PathBuf>,
         keys: &LogKeys,
         store: &Arc<dyn Store>,
         reader: &Arc<Reader>,
@@ -71,7 +129,7 @@ impl Watched {
             watermark,
         } = outside;
         let history = Arc::new(History::new(Arc::clone(reader)));
-        let vkey = keys.signer.verifier();
+        let vkey = keys.vkey.clone();
         if let Some(watermark) = &watermark {
             let head = store.head().await;
             let head = head.map_err(|error| Failure::Failed(error.to_string()))?;
@@ -82,9 +140,10 @@ impl Watched {
             None => None,
             Some(witnesses) => {
                 witnesses.are_of(&vkey)?;
-                let known = witnesses.compare(store, &history, &keys.signer).await?;
+                let known = witnesses.compare(store, &history, keys.signer.as_ref()).await?;
                 let board = witnesses.board();
-                if let Some(note) = board::read(&RealDisk, data) {
+                let kept = data.as_deref();
+                if let Some(note) = kept.and_then(|data| board::read(&RealDisk, data)) {
                     let kept = own(&note, keys, store, &history).await;
                     kept.iter().for_each(|kept| board.put_back(kept));
                 }
@@ -96,10 +155,21 @@ impl Watched {
             }
         };
         Ok(Self {
+            data,
+            vkey,
             history,
             watermark,
             witnesses,
         })
+    }
+
+    /// What has to hold before this process signs, whenever it takes the lead.
+    pub(crate) fn before_signing(&self) -> BeforeSigning {
+        BeforeSigning {
+            vkey: self.vkey.clone(),
+            history: Arc::clone(&self.history),
+            watermark: self.watermark.clone(),
+        }
     }
 
     /// What the interface shows of the witnesses.
@@ -119,8 +189,10 @@ impl Watched {
     }
 
     /// Tells what stands outside of each checkpoint, for ever.
-    pub(crate) async fn run(self, data: PathBuf, published: watch::Receiver<KeptCheckpoint>) {
+    pub(crate) async fn run(self, published: watch::Receiver<KeptCheckpoint>) {
         let Self {
+            data,
+            vkey: _,
             history,
             watermark,
             witnesses,
@@ -135,7 +207,12 @@ impl Watched {
         };
         let gathering = async move {
             if let Some(told) = witnesses {
-                let keeping = board::keep(data, told.board.witnessed());
+                let witnessed = told.board.witnessed();
+                let keeping = async {
+                    if let Some(data) = data {
+                        board::keep(data, witnessed).await;
+                    }
+                };
                 let gathering = told
                     .witnesses
                     .gather(told.board, history, published, told.known);
@@ -154,7 +231,7 @@ async fn own(
     store: &Arc<dyn Store>,
     history: &History,
 ) -> Option<KeptCheckpoint> {
-    let checkpoint = Checkpoint::open(note, &[keys.signer.verifier()]).ok()?;
+    let checkpoint = Checkpoint::open(note, std::slice::from_ref(&keys.vkey)).ok()?;
     let published = store.checkpoint().await.ok()??;
     let mark = checkpoint.head;
     if mark.size > published.head.size {

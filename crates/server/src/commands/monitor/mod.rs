@@ -32,7 +32,7 @@ use self::webhook::{Courier, Webhook};
 use crate::Failure;
 use crate::ambient::SystemClock;
 use crate::cli::MonitorArguments;
-use crate::commands::serve;
+use crate::lifecycle::Signals;
 use crate::http::{self, Bounds};
 use crate::settings::{address, time};
 
@@ -158,7 +158,7 @@ impl Watch {
         metrics: Option<std::net::SocketAddr>,
     ) -> Result<(), Failure> {
         // From here on: what is printed may be answered by a signal.
-        let mut signals = serve::Signals::new()?;
+        let mut signals = Signals::new()?;
         let mut courier = pin!(async {
             match courier {
                 Some(courier) => courier.run().await,
@@ -263,7 +263,7 @@ async fn serve_metrics(address: Option<std::net::SocketAddr>) -> Result<(), Fail
         crate::note!("metrics on http://{address}/metrics");
     }
     let (_stop, stopped) = watch::channel(false);
-    let router = serve::metrics_router(prometheus);
+    let router = crate::telemetry::metrics_router(prometheus);
     http::serve(listener, router, Bounds::default(), stopped).await;
     Ok(())
 }
