@@ -57,6 +57,7 @@
 #            the same for each of them, one after the other
 # make fuzz-witness CASES=1000000
 #            random and changed policies, requests to witnesses and their answers
+# make model   the commit protocol over MongoDB within larger bounds: minutes, and gigabytes
 # make bench-store-mongo
 #            commits to a new mongod beside a bare insertMany of the same documents
 # make bench-evidence
@@ -96,7 +97,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
-	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo fuzz \
+	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo model fuzz \
 	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs FORCE
 
 run:
@@ -159,6 +160,9 @@ fault-soak: $(BINARY)
 soak:
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture crashes
 	AUDITTRAIL_SEEDS=$(SEEDS) $(CARGO) test --locked -p audittrail-simulation --test it -- --nocapture what_was_promised
+
+model:
+	$(CARGO) test --locked -p audittrail-commit-model --test it -- --ignored --nocapture --test-threads 1
 
 damage:
 	AUDITTRAIL_DAMAGE=all $(CARGO) test --locked -p audittrail-store-embedded --test it -- --nocapture damage::

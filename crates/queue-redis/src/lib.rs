@@ -46,7 +46,9 @@
 //! - Who waits is answered through a stream of his node, which ends with the node. An answer that
 //!   does not come within [`Options::answer_time`] is `Unknown`.
 //! - A request that was acknowledged as queued leaves the stream only when it is committed, or for
-//!   the dead letters. Refused, it comes again about a second later, marked.
+//!   the dead letters. Refused, it comes again about a second later, marked. Entries of it whose ids
+//!   are taken are committed under other ids by the sequencer; only one that cannot do so, since it
+//!   has no key or their sealed parts are missing, settles a conflict.
 //! - Who can write to this Redis can delete requests, or have them delivered twice. He cannot make
 //!   an entry that is stored, or change one: [`signed_by`] sends it to the dead letters. But answers
 //!   are not authenticated: he can delete a request and tell whoever waits that it is committed, at

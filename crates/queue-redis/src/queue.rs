@@ -462,7 +462,7 @@ impl Inner {
     }
 
     /// Moves an acknowledged request whose ids are taken to the dead letters: its client was told
-    /// that it is queued.
+    /// that it is queued, and the sequencer could not commit it under other ids.
     async fn put_aside(
         &self,
         consumer: &str,

@@ -69,8 +69,9 @@ pub struct Take {
 ///
 /// **Acknowledged requests.** A durable queue loses no request that is marked as
 /// [`Request::acknowledged`]. Settled as refused or unknown it stays, and is delivered again by
-/// itself after a pause, marked as redelivered. Settled as a conflict it is kept aside for a
-/// person to look at, in the same step in which it leaves the queue.
+/// itself after a pause, marked as redelivered. Settled as a conflict, which is the last resort of a
+/// sequencer that cannot commit it under another id, it is kept aside for a person to look at, in
+/// the same step in which it leaves the queue.
 ///
 /// **Delivery.** At least once: what was received and not settled is delivered again after
 /// [`Queue::reclaim`], marked as redelivered, so the sequencer looks its ids up.

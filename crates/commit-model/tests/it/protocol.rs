@@ -26,7 +26,7 @@ fn two_workers_who_take_over_from_each_other() {
 fn three_workers() {
     let bounds = Bounds {
         workers: 3,
-        requests: 1,
+        late: 0,
         ..SMALL
     };
     explore(bounds, None);
@@ -36,7 +36,9 @@ fn three_workers() {
 #[test]
 #[ignore = "takes minutes: --ignored --nocapture --test-threads 1"]
 fn more_of_everything() {
-    for (workers, requests, epochs, late) in [(2, 3, 3, 1), (3, 2, 3, 1), (2, 2, 4, 2)] {
+    for (workers, requests, epochs, late) in
+        [(3, 2, 3, 1), (2, 3, 3, 1), (2, 2, 4, 2), (3, 2, 4, 1)]
+    {
         let bounds = Bounds {
             workers,
             requests,

@@ -12,6 +12,7 @@ use audittrail_sequencer::{Existing, Instead, Plan, plan_instead};
 use audittrail_store::{Fault, MemoryStore, Store, StoreErrorKind};
 use uuid::Uuid;
 
+use crate::redelivery::receive;
 use crate::support::{CLIENT, Known, Life, ORIGIN, SERVER, Sent, key, request, run_beside, start};
 
 const A: Sent = Sent {
@@ -251,25 +252,13 @@ async fn life(store: &Arc<MemoryStore>) -> Life {
     Life { queue, sequencer }
 }
 
-/// The loop, whatever happens to the commit and to both look-ups: the entry is there once.
+/// The loop, whatever happens to the commit: the entry is there once.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_in_the_log_once() {
-    const AWAY: StoreErrorKind = StoreErrorKind::Unavailable;
     const TABLE: &[(&[Fault], bool)] = &[
         (&[], false),
         (&[Fault::CommitUnknown { persisted: false }], false),
         (&[Fault::CommitUnknown { persisted: true }], true),
-        (
-            &[Fault::CommitUnknown { persisted: true }, Fault::Find(AWAY)],
-            true,
-        ),
-        (
-            &[
-                Fault::CommitUnknown { persisted: true },
-                Fault::Records(AWAY),
-            ],
-            true,
-        ),
         (
             &[
                 Fault::CommitUnknown { persisted: false },
@@ -314,6 +303,36 @@ async fn a_conflict_is_in_the_log_once() {
         let record = store.records(&[2]).await.unwrap().remove(0).record.unwrap();
         check_record(&record, B);
     }
+}
+
+/// It is stored, and nobody can look that up for a while: it waits.
+#[tokio::test(start_paused = true)]
+async fn while_its_ids_cannot_be_looked_up_it_waits() {
+    let store = Arc::new(MemoryStore::new());
+    let mut life = life(&store).await;
+    let queue = Arc::clone(&life.queue);
+    let before = queue.submit(request(&[A])).await.unwrap();
+    life.sequencer
+        .sequence(&receive(&queue).await)
+        .await
+        .unwrap();
+    assert_eq!(before.outcome().await, committed(&[(0, false)]));
+    let queued = request(&[B]).with_acknowledgement();
+    let waiter = queue.submit(queued).await.unwrap();
+    for fault in [
+        Fault::CommitUnknown { persisted: true },
+        Fault::Find(StoreErrorKind::Unavailable),
+        Fault::Records(StoreErrorKind::Unavailable),
+    ] {
+        store.inject(fault);
+        let deliveries = receive(&queue).await;
+        life.sequencer.sequence(&deliveries).await.unwrap();
+        assert_eq!(store.faults(), []);
+    }
+    let deliveries = receive(&queue).await;
+    life.sequencer.sequence(&deliveries).await.unwrap();
+    assert_eq!(waiter.outcome().await, committed(&[(1, true)]));
+    assert_eq!(Known::default().check(&store).await, [1, new_id(B)]);
 }
 
 /// Where nobody gave it a key, such a request is in conflict, and the queue keeps it.

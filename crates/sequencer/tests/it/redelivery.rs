@@ -18,7 +18,7 @@ fn placed(index: u64, retried: bool) -> Outcome {
 }
 
 /// What is received before the clock, which jumps while everything waits, says that nothing comes.
-async fn receive(queue: &InProcessQueue) -> Vec<Delivery> {
+pub(crate) async fn receive(queue: &InProcessQueue) -> Vec<Delivery> {
     let received = tokio::time::timeout(Duration::from_secs(60), queue.receive(ALL)).await;
     received.expect("something is received").unwrap()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_checkpoint::Signer;
+use audittrail_entry::SigningKey;
 use audittrail_queue::Queue;
 use audittrail_sequencer::{Config, Sequencer, SequencerError};
 use audittrail_store::{CommitErrorKind, KeptCheckpoint, Store, StoreError, StoreErrorKind};
@@ -42,6 +43,8 @@ pub(super) struct Lead {
     pub(super) shares: bool,
     pub(super) origin: String,
     pub(super) signer: Signer,
+    /// Signs the log's own entries.
+    pub(super) signing_key: SigningKey,
     pub(super) before: BeforeSigning,
     pub(super) published: Arc<watch::Sender<KeptCheckpoint>>,
     pub(super) leads: watch::Sender<bool>,
@@ -187,7 +190,8 @@ impl Lead {
             vec![self.signer.clone()],
             Config::default(),
         );
-        sequencer.await.map_err(|error| of_sequencer(&error))
+        let sequencer = sequencer.await.map_err(|error| of_sequencer(&error))?;
+        Ok(sequencer.with_own_entries(self.signing_key.clone()))
     }
 
     /// Keeps the lead while nothing is committed, until it is lost.

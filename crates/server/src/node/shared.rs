@@ -147,6 +147,7 @@ pub(super) async fn sequence(
             shares,
             origin: log.keys.vkey.name().to_owned(),
             signer,
+            signing_key: log.keys.entries.current.clone(),
             before: watched.before_signing(),
             published: published_to,
             leads: leads_to,
