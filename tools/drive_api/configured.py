@@ -120,10 +120,11 @@ def what_there_is(world):
 
 
 good(row("AUDITTRAIL_QUEUE"))(what_there_is)
-for value in ["mongodb://127.0.0.1/", "", "memory"]:
+for value in ["", "memory", "mongodb://", "http://127.0.0.1/"]:
     refuses(row("AUDITTRAIL_STORE"), {"AUDITTRAIL_STORE": value}, says="store")
-for value in ["redis://127.0.0.1/", ""]:
+for value in ["", "http://127.0.0.1/", "redis://127.0.0.1:x/"]:
     refuses(row("AUDITTRAIL_QUEUE"), {"AUDITTRAIL_QUEUE": value}, says="queue")
+refuses(row("AUDITTRAIL_QUEUE"), {"AUDITTRAIL_QUEUE": "redis://127.0.0.1/"}, says="AUDITTRAIL_STORE")
 
 
 @good(row("AUDITTRAIL_ORIGIN"))

@@ -5,19 +5,20 @@ import sys
 import tempfile
 import time
 
-from . import tables
+from . import pairings, tables
 from .cases import CASES
+from .server import Server
 from .world import World
 
 # In the order in which they are carried out.
 from . import endpoints, sending, tokens, filters, lists, exports  # noqa: F401
 from . import streams, restarts, problems, edge, configured, commands, metrics  # noqa: F401
-from . import backups, evidence, monitor, packing, pending, stats, witnesses  # noqa: F401
+from . import backups, evidence, monitor, shared, packing, pending, stats, witnesses  # noqa: F401
 
 DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "api.md")
 
 
-def main(binary, words=""):
+def main(binary, words="", pairing=None):
     with open(DOCS, encoding="utf-8") as file:
         text = file.read()
     rows = tables.rows(text)
@@ -30,6 +31,9 @@ def main(binary, words=""):
     with tempfile.TemporaryDirectory(prefix="drive-api-") as home:
         world = World(os.path.abspath(binary), home, text)
         try:
+            if pairing:
+                Server.pairing = pairings.Pairing(world, pairing)
+                chosen = pairings.of_any_store(chosen)
             for case in chosen:
                 case.carry_out(world)
             failures = report(rows, chosen, words)

@@ -81,13 +81,16 @@ class Response:
 
 
 def environment(settings):
-    ours = ("AUDITTRAIL_", "LOG_SIGNING_KEY")
+    ours = ("AUDITTRAIL_", "LOG_SIGNING_KEY", "MONGO_", "REDIS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | settings
 
 
 class Server:
     """A server with a directory of its own; `arguments` and `settings` stay over restarts."""
+
+    # Where logs are kept, and how entries get there: none for the embedded store.
+    pairing = None
 
     def __init__(self, binary, home, arguments=(), settings=None, listen="127.0.0.1:0",
                  before=None):
@@ -108,7 +111,7 @@ class Server:
         with open(os.path.join(self.home, "log"), "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 command + self.arguments, stdout=subprocess.PIPE, stderr=log, cwd=self.home,
-                env=environment(self.settings), text=True, preexec_fn=self.before,
+                env=environment(self.environment()), text=True, preexec_fn=self.before,
                 # A limit on files is an error then, not a signal.
                 restore_signals=False)
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
@@ -118,6 +121,10 @@ class Server:
             raise AssertionError(f"the server did not start: {first}{self.log()[-2000:]}")
         self.url = first.strip().removeprefix("listening on ")
         self.address = urllib.parse.urlsplit(self.url).netloc
+
+    def environment(self):
+        """Its settings, with those of the pairing that it does not have itself."""
+        return (self.pairing.settings(self) if self.pairing else {}) | self.settings
 
     def log(self):
         with open(os.path.join(self.home, "log"), encoding="utf-8") as log:
@@ -148,8 +155,9 @@ class Server:
 
     @property
     def secret(self):
-        if "AUDITTRAIL_JWT_SECRET" in self.settings:
-            return self.settings["AUDITTRAIL_JWT_SECRET"].encode()
+        settings = self.environment()
+        if "AUDITTRAIL_JWT_SECRET" in settings:
+            return settings["AUDITTRAIL_JWT_SECRET"].encode()
         with open(os.path.join(self.data, "keys", "jwt.secret"), "rb") as file:
             return file.read().rstrip(b"\n")
 

@@ -77,7 +77,15 @@ class World:
         (server.kill if kill else server.stop)()
         self.servers.remove(server)
 
+    @functools.cached_property
+    def stores(self):
+        """A redis-server and a mongod."""
+        from shared_log import servers
+        return servers.Stores()
+
     def close(self):
         for server in self.servers:
             if server.process.poll() is None:
                 server.stop()
+        if "stores" in self.__dict__:
+            self.stores.close()

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -163,3 +164,60 @@ class ReplicaSet:
     def close(self):
         for one in self.members:
             one.close()
+
+
+class Stores:
+    """A Redis and a MongoDB, which need not be known apart."""
+
+    def __init__(self, members=1):
+        self.redis, self.mongo = Redis().start(), ReplicaSet(members)
+
+    def close(self):
+        self.redis.close()
+        self.mongo.close()
+
+
+def certificates(home):
+    """An authority, and a certificate for 127.0.0.1 of it, by openssl: PEM files."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=home, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-subj", "/CN=127.0.0.1", "-keyout", "own.key", "-out", "own.csr")
+    with open(os.path.join(home, "extensions"), "w", encoding="utf-8") as file:
+        file.write("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
+    openssl("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
+            "-CAcreateserial", "-extfile", "extensions", "-out", "own.pem")
+    return [os.path.join(home, name) for name in ("ca.pem", "own.pem", "own.key")]
+
+
+class GuardedRedis(Redis):
+    """TLS alone, a certificate of each client, and a password."""
+
+    PASSWORD = "p@ss/word of redis"
+
+    def __init__(self):
+        super().__init__()
+        self.ca, self.certificate, self.key = certificates(self.home)
+
+    def command(self):
+        return [shutil.which("redis-server"), "--bind", "127.0.0.1", "--port", "0",
+                "--tls-port", str(self.port), "--tls-cert-file", self.certificate,
+                "--tls-key-file", self.key, "--tls-ca-cert-file", self.ca, "--dir", self.home,
+                "--requirepass", self.PASSWORD, "--save", "", *self.arguments]
+
+    def answers(self):
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(self.certificate, self.key)
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as plain:
+                with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                    connection.sendall(b"PING\r\n")
+                    return connection.recv(64).startswith(b"-NOAUTH")
+        except OSError:
+            return False
+
+    @property
+    def url(self):
+        return f"rediss://127.0.0.1:{self.port}"

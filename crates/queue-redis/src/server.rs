@@ -46,7 +46,11 @@ impl ConnectError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Redis { source, .. } => {
-                source.kind() == redis::ErrorKind::AuthenticationFailed
+                // What TLS does not accept of the server's certificate.
+                let io = std::error::Error::source(source);
+                let io = io.and_then(|io| io.downcast_ref::<std::io::Error>());
+                io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData)
+                    || source.kind() == redis::ErrorKind::AuthenticationFailed
                     || matches!(source.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
             }
             Self::Unfit(..) | Self::Options(_) => true,

@@ -39,6 +39,9 @@ pub fn complete(
              mongodb://db1.example,db2.example/audittrail?replicaSet=rs0&tls=true"
             .to_owned());
     };
+    if rest.is_empty() || rest.starts_with(['/', '?', ',', ':']) {
+        return Err("its URL names no host".to_owned());
+    }
     let (own_name, own_password) = match own.map(|own| own.split_once(':').unwrap_or((own, ""))) {
         Some((name, password)) => (
             Some(decoded(name)?),
@@ -129,6 +132,8 @@ mod tests {
             ("a.example:27017", None, Some("secret")),
             ("mongodb://a.example", None, Some("secret")),
             ("mongodb://audit:secret@a.example", Some("other"), None),
+            ("mongodb://", None, None),
+            ("mongodb://audit:secret@/log", None, None),
         ] {
             let refused = complete(url, name, password).unwrap_err();
             assert!(!refused.contains("secret"), "{refused}");

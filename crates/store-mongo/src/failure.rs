@@ -5,6 +5,8 @@ use mongodb::error::{Error, ErrorKind, InsertManyError, WriteFailure};
 
 /// The server's code for an index that says that there can be only one.
 pub(crate) const DUPLICATE_KEY: i32 = 11_000;
+/// The server's code for a user or password that it does not know.
+const AUTHENTICATION_FAILED: i32 = 18;
 /// The server's code for a question that took longer than it may.
 const TIME_EXPIRED: i32 = 50;
 
@@ -72,6 +74,15 @@ pub(crate) fn is_duplicate(error: &Error) -> bool {
     match &*error.kind {
         ErrorKind::Write(WriteFailure::WriteError(one)) => one.code == DUPLICATE_KEY,
         ErrorKind::Command(failed) => failed.code == DUPLICATE_KEY,
+        _ => false,
+    }
+}
+
+/// Whether the server does not know the user, or not this password.
+pub(crate) fn keeps_out(error: &Error) -> bool {
+    match &*error.kind {
+        ErrorKind::Authentication { .. } => true,
+        ErrorKind::Command(failed) => failed.code == AUTHENTICATION_FAILED,
         _ => false,
     }
 }

@@ -6,7 +6,7 @@ use audittrail_entry::Random;
 use audittrail_store::{StoreError, StoreErrorKind};
 use mongodb::bson::{Document, doc};
 
-use crate::failure::is_duplicate;
+use crate::failure::{described, is_duplicate, keeps_out, silent, unavailable};
 use crate::head::{self, Head};
 use crate::network::Network;
 use crate::{Identity, IndexReport, MongoStore, Options, address, indexes};
@@ -86,7 +86,7 @@ impl MongoStore {
         check_identity(&head, identity)?;
         let indexes = indexes::make(&network.entries)
             .await
-            .map_err(|error| crate::failure::unavailable("indexes cannot be made", &error))?;
+            .map_err(|error| unavailable("indexes cannot be made", &error))?;
         let report = StartReport {
             size: head.edge.size(),
             begun,
@@ -100,7 +100,21 @@ impl MongoStore {
 /// Without a replica set there is no majority, and a read may show what a crash takes back.
 async fn check_server(network: &Network) -> Result<(), StartError> {
     let hello = network.database.run_command(doc! { "hello": 1 });
-    let hello: Document = network.bounded("the server does not answer", hello).await?;
+    let what = "the server does not answer";
+    let time = network.options.operation;
+    let hello: Document = match tokio::time::timeout(time, hello.into_future()).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(error)) if keeps_out(&error) => {
+            let why = described(&error);
+            return Err(StartError::Unfit(format!(
+                "MongoDB does not let this user in: {why}. User and password come from the URL, or \
+                 from MONGO_USERNAME and MONGO_PASSWORD; authSource in the URL names the database that \
+                 knows the user"
+            )));
+        }
+        Ok(Err(error)) => return Err(unavailable(what, &error).into()),
+        Err(_) => return Err(silent(what, time).into()),
+    };
     if hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
         return Ok(());
     }
@@ -133,8 +147,8 @@ async fn find_or_begin(network: &Network, identity: &Identity) -> Result<(Head, 
         Ok(Ok(_)) => {}
         // Another process was faster.
         Ok(Err(error)) if is_duplicate(&error) => {}
-        Ok(Err(error)) => return Err(crate::failure::unavailable(what, &error).into()),
-        Err(_) => return Err(crate::failure::silent(what, network.options.operation).into()),
+        Ok(Err(error)) => return Err(unavailable(what, &error).into()),
+        Err(_) => return Err(silent(what, network.options.operation).into()),
     }
     let found = network.bounded("the head cannot be read", find()).await?;
     let found = found.ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, what))?;

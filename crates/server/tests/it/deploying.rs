@@ -20,9 +20,6 @@ const OF_THE_STACKS: [&str; 10] = [
     "AUDITTRAIL_PORT_MODE",
 ];
 
-/// Heeded once `serve` takes MongoDB and Redis; stack.yml and the profile `shared` are for that.
-const NOT_YET: [&str; 1] = ["AUDITTRAIL_WORKER"];
-
 fn words(text: &str) -> BTreeSet<&str> {
     let part_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let words = text.split(|letter| !part_of_name(letter));
@@ -47,7 +44,7 @@ fn the_stacks_use_settings_that_exist() {
     ] {
         let stack = std::fs::read_to_string(repository("deploy").join(file)).unwrap();
         for name in words(&stack) {
-            let of_stack = OF_THE_STACKS.contains(&name) || NOT_YET.contains(&name);
+            let of_stack = OF_THE_STACKS.contains(&name);
             assert!(
                 known.contains(name) || of_stack,
                 "{file}: {name} is no setting"

@@ -71,7 +71,7 @@ sys.exit(0 if '"index":0' in out.stdout and '"count":1' in out.stdout else 1)
 /// What cannot work is refused with what to do about it, before anything is made.
 #[test]
 fn bad_settings_are_refused() {
-    let table: [(&str, &str, &str); 9] = [
+    let table: [(&str, &str, &str); 13] = [
         (
             "AUDITTRAIL_ACK",
             "soon",
@@ -79,7 +79,11 @@ fn bad_settings_are_refused() {
         ),
         ("AUDITTRAIL_DATA", "no/such/parent", "cannot be made"),
         ("AUDITTRAIL_DEFAULT_ROLE", "root", "use user, writer"),
-        ("AUDITTRAIL_STORE", "mongodb://db", "only embedded"),
+        ("AUDITTRAIL_STORE", "mongodb://db", "LOG_SIGNING_KEY"),
+        ("AUDITTRAIL_STORE", "memory", "use embedded"),
+        ("AUDITTRAIL_QUEUE", "redis://cache", "mongodb:// URL"),
+        ("AUDITTRAIL_WORKER", "none", "nobody would commit"),
+        ("MONGO_PASSWORD", "hidden", "the store is embedded"),
         ("AUDITTRAIL_PUBLIC_URL", "audit", "write it like https://"),
         ("LOG_SIGNING_KEY", "short", "32"),
         ("LOG_SIGNING_KEY_FILE", "no-such-file", "cannot be read"),
