@@ -48,7 +48,7 @@ async fn post(server: &Server, batches: usize) {
                 }
                 2 => json!({"action": "a", "details": {"n": n, "deep": {"b": [1, {"c": null}]},
                             "text": "x".repeat(n * 4)}}),
-                3 => json!({"action": "t", "tenant": format!("t{}", n % 3), "resource": "r\n\"q\"",
+                3 => json!({"action": "t", "tenant": format!("t{}", n % 3), "resource": "r/\"q\"\\",
                             "source_ip": "2001:db8::7", "outcome": "success"}),
                 _ => json!({"action": "old", "timestamp": "1999-12-31T23:59:59.000000001Z",
                             "user_id": format!("u{batch}")}),
@@ -319,7 +319,7 @@ async fn what_does_not_verify_is_not_copied() {
     let binaries: Vec<String> = binaries
         .filter(|(name, value)| {
             let kind = value.element_type();
-            *name != "_id" && kind == mongodb::bson::spec::ElementType::Binary
+            *name != "id" && kind == mongodb::bson::spec::ElementType::Binary
         })
         .map(|(name, _)| name.clone())
         .collect();
@@ -339,10 +339,7 @@ async fn what_does_not_verify_is_not_copied() {
         binary.bytes[0] ^= 1;
         let replace = entries.replace_one(doc! { "_id": 701_i64 }, &changed);
         let into = format!("d{n}");
-        // An id that two entries would have is refused by the index.
-        if replace.await.is_err() {
-            continue;
-        }
+        replace.await.unwrap();
         let output = with_key(&into);
         failure(
             &output,
