@@ -36,5 +36,5 @@ def from_and_to_what_does_not_fit(world):
     ends(world, 2, "copy", "--from", server.data, "--to", server.data, says="itself")
     ends(world, 2, "copy", "--from", server.data, "--to", "redis://127.0.0.1/0", says="mongodb://")
     ends(world, 3, "copy", "--from", server.data, "--to", new, says="stop it first")
-    ends(world, 3, "copy", "--from", os.path.join(home, "none"), "--to", new, says="--key")
+    ends(world, 3, "copy", "--from", os.path.join(home, "none"), "--to", new, says="none")
     ends(world, 3, "copy", "--from", server.copy, "--to", new, "--key", server.vkey, says="is a backup")

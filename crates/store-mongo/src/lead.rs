@@ -74,10 +74,9 @@ impl MongoStore {
         let raised = network.bounded("the lead cannot be taken", raise).await?;
         let Some(raised) = raised else {
             let head = network.read_head().await?;
-            return Err(head
-                .closed
-                .as_ref()
-                .map_or_else(|| led(&head), closed::refused));
+            let closed = head.closed.as_ref();
+            let closed = closed.filter(|_| !self.leads_closed.load(Ordering::Acquire));
+            return Err(closed.map_or_else(|| led(&head), closed::refused));
         };
         let head = Head::read(&raised)?;
         let size = head.edge.size();
