@@ -10,15 +10,15 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use audittrail_entry::KeyRing;
+use audittrail_entry::{Clock as _, KeyRing};
 use audittrail_store_embedded::Identity;
-use tokio::time::Instant;
 
 use self::at::At;
 use self::entries::{Copied, Copy};
 use self::place::Place;
 use self::plan::Extent;
 use crate::Failure;
+use crate::ambient::SystemClock;
 use crate::cli::CopyArguments;
 use crate::lifecycle::{asked_to_stop, failed};
 use crate::settings::Settings;
@@ -88,7 +88,7 @@ struct Both<'c> {
 
 impl Both<'_> {
     async fn copy(&self, extent: Extent, to: &At, retire: bool) -> Result<Summary, Failure> {
-        let begun = Instant::now();
+        let begun = SystemClock.now();
         let stop = AtomicBool::new(false);
         let stopping = async {
             asked_to_stop().await;
@@ -104,7 +104,9 @@ impl Both<'_> {
         Ok(Summary {
             copied: copied?,
             extent,
-            time: begun.elapsed(),
+            time: Duration::from_nanos(
+                u64::try_from(SystemClock.now().nanos().saturating_sub(begun.nanos())).unwrap_or(0),
+            ),
         })
     }
 

@@ -12,7 +12,6 @@ use audittrail_store_embedded::{
     DataDirectory, EmbeddedStore, Identity, Moved, Options, StartError, begin_copy, finish_copy,
 };
 use audittrail_store_mongo::{Closed, MongoStore};
-use tokio::time::Instant;
 
 use super::at::At;
 use crate::Failure;
@@ -22,8 +21,8 @@ use crate::log_keys;
 use crate::mongo::{self, LEASE};
 
 /// A leader that is gone is waited for a bit longer than its lease lasts.
-const LEAD_PATIENCE: Duration = LEASE.saturating_add(Duration::from_secs(4));
 const ASK_EVERY: Duration = Duration::from_millis(250);
+const LEAD_ASKS: u128 = (LEASE.as_millis() + 4_000) / ASK_EVERY.as_millis();
 
 /// A log that is open.
 pub(super) enum Place {
@@ -157,11 +156,12 @@ impl Place {
         if let Self::Mongo(store) = self {
             store.lead_closed();
         }
-        let until = Instant::now() + LEAD_PATIENCE;
+        let mut asked = 0;
         loop {
             match self.store().lead().await {
                 Ok(edge) => return Ok(edge),
-                Err(error) if error.kind() == StoreErrorKind::Led && Instant::now() < until => {
+                Err(error) if error.kind() == StoreErrorKind::Led && asked < LEAD_ASKS => {
+                    asked += 1;
                     tokio::time::sleep(ASK_EVERY).await;
                 }
                 Err(error) if error.kind() == StoreErrorKind::Led => {

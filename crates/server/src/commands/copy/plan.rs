@@ -22,10 +22,12 @@ pub(super) struct Extent {
     pub(super) checkpoint: KeptCheckpoint,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Failed(format!("--from: {error}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(super) fn unwritable(error: StoreError) -> Failure {
     Failure::Failed(format!("--to: {error}"))
 }
