@@ -13,7 +13,7 @@ from .world import World
 # In the order in which they are carried out.
 from . import endpoints, sending, tokens, filters, lists, exports  # noqa: F401
 from . import streams, restarts, problems, edge, configured, commands, metrics  # noqa: F401
-from . import backups, evidence, monitor, shared, packing, pending, stats, witnesses  # noqa: F401
+from . import backups, copies, evidence, monitor, shared, packing, pending, stats, witnesses  # noqa: F401
 
 DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "api.md")
 

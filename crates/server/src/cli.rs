@@ -128,6 +128,18 @@ pub(crate) enum Command {
         after_help = "Example:\n  audittrail restore --from /mnt/backup/audittrail --data /var/lib/audittrail --original-is-gone"
     )]
     Restore(RestoreArguments),
+    /// Move a log between a data directory and MongoDB, in either direction.
+    ///
+    /// Indices, leaves, sealed parts, signatures and the newest checkpoint stay as they are; each entry
+    /// is verified on the way, and nothing is signed. A data directory that is copied must not be in
+    /// use; a log in MongoDB may. The place that is copied to is empty, or holds the beginning of the
+    /// same log: run again, also after it was interrupted, it copies what is missing. Until it is
+    /// complete nobody goes on with the log there. Ends with 1 at an entry that does not verify: those
+    /// before it are copied.
+    #[command(
+        after_help = "Example:\n  MONGO_USERNAME=audittrail MONGO_PASSWORD_FILE=/run/secrets/mongo audittrail copy --from /var/lib/audittrail --to mongodb://db1,db2,db3/audittrail?replicaSet=rs0 --retire"
+    )]
+    Copy(CopyArguments),
     /// Send load to a server and measure it.
     ///
     /// Without --url it starts a server of its own, in a temporary directory. A server that is
@@ -494,6 +506,28 @@ pub(crate) struct RestoreArguments {
     /// The log's verifier key, from a place that is not the backup: without it, and without the
     /// checkpoint key, the one that the backup names is believed. Give it several times where the
     /// key was changed.
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
+    /// Print the summary as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// The log: a data directory, or a mongodb:// or mongodb+srv:// URL. User and password can be in
+    /// MONGO_USERNAME and MONGO_PASSWORD.
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) from: String,
+    /// Where it is copied to, named in the same way. The directory above a data directory has to exist.
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) to: String,
+    /// When all is copied, close the log at --from: no server goes on with it there any more. Nothing
+    /// may be adding to it.
+    #[arg(long)]
+    pub(crate) retire: bool,
+    /// The log's verifier key, where its checkpoint key is not at hand: without both, the one that
+    /// MongoDB names is believed. Give it several times where the key was changed.
     #[arg(long, value_name = "VKEY")]
     pub(crate) key: Vec<String>,
     /// Print the summary as a JSON object.

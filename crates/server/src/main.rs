@@ -83,6 +83,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    if let Command::Copy(arguments) = &cli.command {
+        return commands::copy::run(&settings::resolve_elsewhere(cli.settings)?, arguments);
+    }
     let settings = || settings::resolve(cli.settings);
     match cli.command {
         Command::Serve => commands::serve::run(settings()?),
@@ -98,6 +101,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
         Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
         Command::Backup(arguments) => commands::backup::run(&settings()?, &arguments),
+        // Settled above: what it names are other places than the settings'.
+        Command::Copy(_) => Ok(()),
         Command::Restore(arguments) => commands::restore::run(&settings()?, &arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => {

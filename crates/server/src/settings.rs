@@ -57,12 +57,7 @@ pub(crate) struct RawSettings {
     worker: Option<String>,
     /// Certificates of the authorities that Redis's certificate may be from, as PEM.
     /// [default: those of the system]
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AUDITTRAIL_REDIS_CA"
-    )]
+    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_REDIS_CA")]
     redis_ca: Option<PathBuf>,
     /// The certificate that is shown to Redis, as PEM, with --redis-key.
     #[arg(
@@ -73,12 +68,7 @@ pub(crate) struct RawSettings {
     )]
     redis_certificate: Option<PathBuf>,
     /// The key of the certificate that is shown to Redis, as PEM.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AUDITTRAIL_REDIS_KEY"
-    )]
+    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_REDIS_KEY")]
     redis_key: Option<PathBuf>,
     /// The log's name, fixed at first start. [default: made from its key]
     #[arg(long, global = true, value_name = "NAME", env = "AUDITTRAIL_ORIGIN")]
@@ -332,7 +322,23 @@ impl std::fmt::Debug for Secrets {
 }
 
 /// Makes settings usable, or says which one is not and why.
-pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
+pub(crate) fn resolve(raw: RawSettings) -> Result<Settings, Failure> {
+    resolve_for(raw, true)
+}
+
+/// The same for a command that is told where a log is, and for which what the settings say of that
+/// counts for nothing.
+pub(crate) fn resolve_elsewhere(raw: RawSettings) -> Result<Settings, Failure> {
+    let raw = RawSettings {
+        store: Some("embedded".to_owned()),
+        queue: Some("in-process".to_owned()),
+        worker: Some("in-process".to_owned()),
+        ..raw
+    };
+    resolve_for(raw, false)
+}
+
+fn resolve_for(mut raw: RawSettings, own_log: bool) -> Result<Settings, Failure> {
     if let Some(path) = &raw.config {
         let file = read_file(path)?;
         fall_back!(raw, file: listen data store queue worker redis_ca redis_certificate redis_key origin ack metrics_listen tiles witnesses watermark
@@ -342,9 +348,16 @@ pub(crate) fn resolve(mut raw: RawSettings) -> Result<Settings, Failure> {
             idle_timeout write_timeout shutdown_timeout);
     }
     let edge = edge::resolve(&raw)?;
-    let secrets = read_secrets()?;
+    let mut secrets = read_secrets()?;
+    if !own_log {
+        // The settings of a queue are of no use, and no mistake.
+        (secrets.redis_username, secrets.redis_password) = (None, None);
+        (raw.redis_ca, raw.redis_certificate, raw.redis_key) = (None, None, None);
+    }
     let topology = Topology::resolve(&raw, &secrets)?;
-    topology.check(&raw, &secrets)?;
+    if own_log {
+        topology.check(&raw, &secrets)?;
+    }
     let ack = raw.ack.unwrap_or_else(|| "committed".to_owned());
     if !["queued", "committed", "published"].contains(&ack.as_str()) {
         return Err(usage(format!(

@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backup::refuse_backup;
+use crate::backup::{BackupMarker, BackupState, refuse_backup};
 use crate::disk::{DirectoryLock, Disk, SyncPoint, read_file, replace_file};
 use crate::layout::Layout;
+use crate::moved::refuse_moved;
 use crate::start_error::StartError;
 
 /// A data directory that this process has to itself.
@@ -14,14 +15,93 @@ pub struct DataDirectory {
     disk: Arc<dyn Disk>,
     layout: Layout,
     lock: Box<dyn DirectoryLock>,
+    /// Whether a log is being copied to here, which may have no checkpoint yet.
+    copying: bool,
 }
 
 impl DataDirectory {
     /// Takes the directory, making it if it does not exist. Its parent has to exist.
     ///
     /// # Errors
-    /// If another process has it, it cannot be made or written, or it is a backup.
+    /// If another process has it, it cannot be made or written, it is a backup, or its log goes on
+    /// elsewhere.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
+        let directory = Self::open_to_read(disk, path)?;
+        refuse_moved(&*directory.disk, &directory.layout)?;
+        Ok(directory)
+    }
+
+    /// The same, also if its log goes on elsewhere: for who signs nothing.
+    ///
+    /// # Errors
+    /// If another process has it, it cannot be made or written, or it is a backup.
+    pub fn open_to_read(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
+        let directory = Self::take(disk, path)?;
+        refuse_backup(&*directory.disk, &directory.layout)?;
+        Ok(directory)
+    }
+
+    /// Takes a directory that the log of this origin is to be copied to: one that is empty, but for
+    /// keys perhaps, or has a log, or what an interrupted copy left. Nothing is said of it there
+    /// before [`crate::begin_copy`].
+    ///
+    /// # Errors
+    /// If another process has it, it cannot be made or written, or it has anything else.
+    pub fn open_to_copy(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        origin: &str,
+    ) -> Result<Self, StartError> {
+        let mut directory = Self::take(disk, path)?;
+        let shown = path.display();
+        match BackupMarker::read(&*directory.disk, path)? {
+            Some(marker) if marker.state != BackupState::Copying => {
+                refuse_backup(&*directory.disk, &directory.layout)?;
+            }
+            Some(marker) if marker.identity.origin != origin => {
+                return Err(StartError::Refused(format!(
+                    "{shown} holds an unfinished copy of another log, {}, and this is {origin}: \
+                     choose another directory",
+                    marker.identity.origin
+                )));
+            }
+            Some(_) => directory.copying = true,
+            None if directory.has_log()? => {}
+            None => directory.check_nothing_else()?,
+        }
+        Ok(directory)
+    }
+
+    /// Nothing is copied to a directory with anything else in it.
+    fn check_nothing_else(&self) -> Result<(), StartError> {
+        const OURS: [&str; 9] = [
+            "LOCK",
+            "backup.tmp",
+            "lost+found",
+            "log",
+            "tree",
+            "locations",
+            "index",
+            "keys",
+            "probe.tmp",
+        ];
+        let shown = self.path().display();
+        let names = self.disk.list(self.path());
+        let names = names.map_err(StartError::io(format!("{shown} cannot be read")))?;
+        match names.iter().find(|name| !OURS.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(other) => Err(StartError::Refused(format!(
+                "{shown} is neither empty nor a data directory, it has {other}: choose another \
+                 directory"
+            ))),
+        }
+    }
+
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copying
+    }
+
+    fn take(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, StartError> {
         let layout = Layout::new(path);
         let shown = path.display();
         disk.create_directory(path)
@@ -40,8 +120,12 @@ impl DataDirectory {
                 )),
                 _ => unusable(path, "cannot be locked by its file LOCK", error),
             })?;
-        refuse_backup(&*disk, &layout)?;
-        Ok(Self { disk, layout, lock })
+        Ok(Self {
+            disk,
+            layout,
+            lock,
+            copying: false,
+        })
     }
 
     /// Where it is.

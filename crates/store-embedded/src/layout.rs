@@ -52,6 +52,11 @@ impl Layout {
         self.root.join("backup")
     }
 
+    /// What says that the log goes on elsewhere.
+    pub(crate) fn moved(&self) -> PathBuf {
+        self.root.join("moved")
+    }
+
     /// The newest checkpoint with a quorum of cosignatures.
     pub(crate) fn cosigned(&self) -> PathBuf {
         self.root.join("cosigned")

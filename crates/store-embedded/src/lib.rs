@@ -14,6 +14,7 @@ mod fsck_index;
 mod indexed;
 mod layout;
 mod locations;
+mod moved;
 mod offload;
 mod packed;
 mod packing;
@@ -33,11 +34,13 @@ mod writer;
 
 pub use backup::{
     BackupInput, BackupMarker, BackupReport, BackupState, Earlier, Purpose, Secrets, backup,
+    begin_copy, finish_copy,
 };
 pub use data_directory::{DataDirectory, read_key, write_key};
 pub use format::{append_batch, read_batch};
 pub use fsck::{Finding, FsckInput, FsckReport, fsck};
 pub use indexed::Following;
+pub use moved::Moved;
 pub use offload::{Inline, Offload};
 pub use packing::{PackedSegment, Packing};
 pub use shared::Options;

@@ -62,6 +62,7 @@ pub(crate) fn start(
     layout: &Layout,
     identity: &Identity,
     now: Timestamp,
+    copying: bool,
 ) -> Result<Started, StartError> {
     let mut report = StartReport::default();
     make_directories(&**disk, layout)?;
@@ -74,7 +75,8 @@ pub(crate) fn start(
         .as_ref()
         .map_or(TreeHead::EMPTY, |kept| kept.head);
     let files = list_segments(&**disk, layout)?;
-    if checkpoint.is_none() && !files.is_empty() {
+    // A copy gets its checkpoint when it is complete; until then nothing is signed on it.
+    if checkpoint.is_none() && !files.is_empty() && !copying {
         return Err(StartError::Refused(format!(
             "there is a log in {} but no checkpoint: put the file `checkpoint` back from a copy, \
              or start with an empty directory",

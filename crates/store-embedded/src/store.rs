@@ -50,7 +50,7 @@ impl EmbeddedStore {
     ) -> Result<(Self, StartReport), StartError> {
         let disk = directory.disk();
         let layout = directory.layout().clone();
-        let started = start(&disk, &layout, identity, now)?;
+        let started = start(&disk, &layout, identity, now, directory.is_copying())?;
         let head = started.edge.head();
         let origin_hash = origin_hash(&identity.origin);
         let index = indexed::open(

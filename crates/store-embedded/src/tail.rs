@@ -17,6 +17,9 @@ use crate::tree::Tree;
 use crate::walk::{BatchAt, SegmentFile, id_of};
 
 const REWRITE_BYTES: u64 = 4 << 20;
+/// Derived rows are written to their files when so many are in memory: all of an unfinished copy lies
+/// beyond a checkpoint.
+const PENDING_FLUSH: usize = 1 << 20;
 
 /// The log after its tail was checked.
 pub(crate) struct Replayed {
@@ -74,6 +77,7 @@ pub(crate) fn replay(
         segment.locations.truncate(known);
         let segment = Arc::new(segment);
         let mut tail = Tail {
+            disk: &**disk,
             file,
             segment: &segment,
             tree,
@@ -120,6 +124,7 @@ pub(crate) fn remove_leftovers(disk: &dyn Disk, layout: &Layout) -> Result<(), S
 }
 
 struct Tail<'t> {
+    disk: &'t dyn Disk,
     file: &'t SegmentFile,
     segment: &'t Segment,
     tree: &'t Tree,
@@ -192,6 +197,14 @@ impl Tail<'_> {
         }
         self.segment.locations.push(locations);
         self.tree.push(leaves, &nodes);
+        if self.tree.pending() >= PENDING_FLUSH {
+            self.tree
+                .flush(self.disk)
+                .and_then(|()| self.segment.locations.flush(self.disk))
+                .map_err(StartError::io(
+                    "the files derived from the log cannot be written",
+                ))?;
+        }
         Ok(())
     }
 }

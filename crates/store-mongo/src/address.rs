@@ -81,7 +81,7 @@ fn decoded(text: &str) -> Result<String, String> {
 }
 
 /// The URL as it can be shown: without what stands before the `@`, and without options.
-pub(crate) fn shown(url: &str) -> String {
+pub fn shown(url: &str) -> String {
     match parts(url) {
         Some((scheme, _, rest)) => {
             let end = rest.find('?').unwrap_or(rest.len());

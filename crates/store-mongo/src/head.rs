@@ -5,12 +5,13 @@ use audittrail_store::{KeptCheckpoint, StoreError};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc};
 
+use crate::closed::Closed;
 use crate::failure::broken;
 
 /// The one document of `head`.
 pub(crate) const ID: &str = "head";
 /// What the document has.
-pub(crate) const MEMBERS: [&str; 11] = [
+pub(crate) const MEMBERS: [&str; 12] = [
     "v",
     "size",
     "root",
@@ -22,6 +23,7 @@ pub(crate) const MEMBERS: [&str; 11] = [
     "checkpoint",
     "origin",
     "keys",
+    "closed",
 ];
 /// The version of the documents.
 pub(crate) const VERSION: i64 = 1;
@@ -38,6 +40,7 @@ pub(crate) struct Head {
     pub(crate) checkpoint: Option<KeptCheckpoint>,
     pub(crate) origin: String,
     pub(crate) keys: Vec<String>,
+    pub(crate) closed: Option<Closed>,
 }
 
 pub(crate) fn binary(bytes: impl Into<Vec<u8>>) -> Bson {
@@ -135,6 +138,7 @@ impl Head {
             batch_id: document.get_binary_generic("batch_id").ok().cloned(),
             until: lease.and_then(|lease| lease.get_datetime("until").ok().copied()),
             checkpoint: checkpoint(document)?,
+            closed: closed(document)?,
             origin: document
                 .get_str("origin")
                 .map_err(|_| damaged("origin"))?
@@ -146,6 +150,14 @@ impl Head {
                 .collect(),
         })
     }
+}
+
+fn closed(document: &Document) -> Result<Option<Closed>, StoreError> {
+    let Some(closed) = document.get("closed") else {
+        return Ok(None);
+    };
+    let closed = closed.as_document().and_then(Closed::read);
+    closed.map(Some).ok_or_else(|| damaged("closed"))
 }
 
 fn checkpoint(document: &Document) -> Result<Option<KeptCheckpoint>, StoreError> {

@@ -4,6 +4,8 @@
 //! each take-over raises, and under which alone the head moves. The lease, by the server's clock,
 //! says how long others leave a leader alone.
 
+use std::sync::atomic::Ordering;
+
 use audittrail_entry::Timestamp;
 use audittrail_merkle::{Edge, TreeHead};
 use audittrail_store::{StoreError, StoreErrorKind};
@@ -11,6 +13,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
 
 use crate::MongoStore;
+use crate::closed;
 use crate::head::{self, Head, binary, number};
 
 /// What a leader knows.
@@ -53,10 +56,15 @@ impl MongoStore {
             { "$ifNull": ["$lease.until", "$$NOW"] },
             "$$NOW",
         ] } };
+        let mut condition =
+            doc! { "_id": head::ID, "$or": [{ "lease.owner": binary(self.owner) }, free] };
+        if !self.leads_closed.load(Ordering::Acquire) {
+            condition.insert("closed", Bson::Null);
+        }
         let raise = network
             .head
             .find_one_and_update(
-                doc! { "_id": head::ID, "$or": [{ "lease.owner": binary(self.owner) }, free] },
+                condition,
                 vec![doc! { "$set": {
                     "epoch": { "$add": ["$epoch", 1_i64] },
                     "lease": self.lease(),
@@ -65,7 +73,10 @@ impl MongoStore {
             .return_document(ReturnDocument::After);
         let raised = network.bounded("the lead cannot be taken", raise).await?;
         let Some(raised) = raised else {
-            return Err(led(&network.read_head().await?));
+            let head = network.read_head().await?;
+            let closed = head.closed.as_ref();
+            let closed = closed.filter(|_| !self.leads_closed.load(Ordering::Acquire));
+            return Err(closed.map_or_else(|| led(&head), closed::refused));
         };
         let head = Head::read(&raised)?;
         let size = head.edge.size();

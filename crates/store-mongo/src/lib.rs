@@ -8,6 +8,7 @@
 
 mod address;
 mod checkpoint;
+mod closed;
 mod commit;
 mod compile;
 mod document;
@@ -25,7 +26,8 @@ mod store;
 mod terms;
 mod tiles;
 
-pub use address::complete;
+pub use address::{complete, shown};
+pub use closed::Closed;
 pub use document::encode;
 pub use indexes::{INDEXES, IndexReport};
 pub use options::{Identity, Options};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audittrail_checkpoint::VerifierKey;
 use audittrail_entry::Random;
 use audittrail_store::{StoreError, StoreErrorKind};
 use mongodb::bson::{Document, doc};
@@ -75,13 +76,7 @@ impl MongoStore {
         random: Arc<dyn Random>,
     ) -> Result<(Self, StartReport), StartError> {
         let network = Network::connect(url, options).await?;
-        check_server(&network).await.map_err(|error| match error {
-            StartError::Store(error) => {
-                let why = address::without_password(&error.to_string(), url);
-                StartError::Store(StoreError::new(error.kind(), why))
-            }
-            other => other,
-        })?;
+        check_fit(&network, url).await?;
         let (head, begun) = find_or_begin(&network, identity).await?;
         check_identity(&head, identity)?;
         let indexes = indexes::make(&network.entries)
@@ -95,6 +90,49 @@ impl MongoStore {
         };
         Ok((Self::new(network, head.tree_head(), random), report))
     }
+}
+
+impl MongoStore {
+    /// Whose log is in the database that the URL names, as it says itself: who has to know better
+    /// compares the keys with what is known from elsewhere. Nothing is begun there.
+    ///
+    /// # Errors
+    /// As for [`MongoStore::open`], and if there is no log or a key of it cannot be read.
+    pub async fn identity_at(url: &str, options: Options) -> Result<Identity, StartError> {
+        let network = Network::connect(url, options).await?;
+        let found = identity_in(&network, url).await;
+        network.database.client().clone().shutdown().await;
+        found
+    }
+}
+
+async fn identity_in(network: &Network, url: &str) -> Result<Identity, StartError> {
+    check_fit(network, url).await?;
+    let find = network.head.find_one(doc! { "_id": head::ID });
+    let found = network.bounded("the head cannot be read", find).await?;
+    let head = Head::read(&found.ok_or(StartError::NoLog)?)?;
+    let keys = head.keys.iter().map(|key| VerifierKey::parse(key));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| {
+        StartError::Another(format!(
+            "a verifier key that the database names for the log {} cannot be read: {error}",
+            head.origin
+        ))
+    })?;
+    Ok(Identity {
+        origin: head.origin,
+        keys,
+    })
+}
+
+/// A password is in no error.
+async fn check_fit(network: &Network, url: &str) -> Result<(), StartError> {
+    check_server(network).await.map_err(|error| match error {
+        StartError::Store(error) => {
+            let why = address::without_password(&error.to_string(), url);
+            StartError::Store(StoreError::new(error.kind(), why))
+        }
+        other => other,
+    })
 }
 
 /// Without a replica set there is no majority, and a read may show what a crash takes back.

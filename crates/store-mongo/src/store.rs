@@ -36,6 +36,8 @@ pub struct MongoStore {
     tails: Mutex<Tails>,
     /// Whether there is an entry whose details have too many terms; once there is, there is.
     pub(crate) has_many: AtomicBool,
+    /// Whether the lead of a closed log is taken, too.
+    pub(crate) leads_closed: AtomicBool,
 }
 
 /// A log that nobody has led for so long is one that nobody will write to soon: another process
@@ -90,6 +92,7 @@ impl MongoStore {
             leader: tokio::sync::Mutex::new(None),
             tails: Mutex::default(),
             has_many: AtomicBool::new(false),
+            leads_closed: AtomicBool::new(false),
         }
     }
 

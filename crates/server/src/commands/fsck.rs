@@ -46,7 +46,9 @@ pub(crate) fn run(settings: &Settings, arguments: &FsckArguments) -> Result<(), 
     print(&report);
     let marker = BackupMarker::read(&*disk, &settings.data).ok().flatten();
     if marker.is_some_and(|marker| !marker.state.is_finished()) {
-        crate::out!("the copy was not finished: run `audittrail backup`, or `restore`, again");
+        crate::out!(
+            "the copy was not finished: run `audittrail backup`, `restore` or `copy` again"
+        );
     }
     if keys.is_none() {
         crate::out!(

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod copy;
 mod copying;
 pub(crate) mod export;
 pub(crate) mod fsck;

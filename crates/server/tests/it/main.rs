@@ -14,6 +14,7 @@ mod bench;
 mod commands;
 mod compression;
 mod connections;
+mod copying;
 mod crashes;
 mod data;
 mod deploying;
@@ -28,6 +29,9 @@ mod issuer;
 mod keys;
 mod liar;
 mod manual;
+#[path = "../../../store-mongo/tests/it/server.rs"]
+#[allow(dead_code, reason = "the store's own tests need more of it")]
+mod mongod;
 mod monitor_alerts;
 mod monitor_growth;
 mod monitor_hostile;

@@ -29,7 +29,10 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy();
-        if ours.starts_with("AUDITTRAIL_") || ours.starts_with("LOG_SIGNING_KEY") {
+        if ["AUDITTRAIL_", "LOG_SIGNING_KEY", "MONGO_"]
+            .iter()
+            .any(|one| ours.starts_with(one))
+        {
             command.env_remove(name);
         }
     }

@@ -31,6 +31,8 @@ pub enum BackupState {
     Lacking,
     /// A data directory that is being made from a backup.
     Restoring,
+    /// A data directory to which a log is being copied, entry by entry.
+    Copying,
 }
 
 impl BackupState {
@@ -45,6 +47,7 @@ impl BackupState {
             Self::Whole => "whole",
             Self::Lacking => "lacking",
             Self::Restoring => "restoring",
+            Self::Copying => "copying",
         }
     }
 }
@@ -89,6 +92,7 @@ impl BackupMarker {
             "whole" => BackupState::Whole,
             "lacking" => BackupState::Lacking,
             "restoring" => BackupState::Restoring,
+            "copying" => BackupState::Copying,
             _ => return None,
         };
         let origin = named("origin ")?.to_owned();
@@ -109,6 +113,41 @@ impl BackupMarker {
     }
 }
 
+/// From here on no server starts on a directory, until [`finish_copy`]: for the process that has it,
+/// before it adds the first entry of a log that is copied there.
+///
+/// # Errors
+/// If that cannot be written.
+pub fn begin_copy(disk: &dyn Disk, root: &Path, identity: &Identity) -> Result<(), StartError> {
+    let marker = BackupMarker {
+        state: BackupState::Copying,
+        identity: identity.clone(),
+    };
+    let layout = Layout::new(root);
+    let what = format!("{} cannot be written", layout.backup().display());
+    marker.write(disk, &layout).map_err(StartError::io(what))
+}
+
+/// All of a log is there: a server can go on with it.
+///
+/// # Errors
+/// If that cannot be made durable.
+pub fn finish_copy(disk: &dyn Disk, root: &Path) -> Result<(), StartError> {
+    let layout = Layout::new(root);
+    let remove = || -> io::Result<()> {
+        for path in [layout.moved(), layout.backup()] {
+            match disk.remove(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            }
+            disk.sync_directory(root, SyncPoint::BackupMarkerName)?;
+        }
+        Ok(())
+    };
+    let what = format!("what closes {} cannot be removed", root.display());
+    remove().map_err(StartError::io(what))
+}
+
 /// Refuses a directory that is a backup: a log that is continued there would get a second history
 /// if the one that was copied goes on.
 pub(crate) fn refuse_backup(disk: &dyn Disk, layout: &Layout) -> Result<(), StartError> {
@@ -124,6 +163,10 @@ pub(crate) fn refuse_backup(disk: &dyn Disk, layout: &Layout) -> Result<(), Star
         Some(BackupState::Restoring) => format!(
             "the restore into {shown} was not finished: nothing is signed there. Run `audittrail \
              restore` again"
+        ),
+        Some(BackupState::Copying) => format!(
+            "the copy into {shown} was not finished: nothing is signed there. Run `audittrail copy` \
+             again"
         ),
         _ => format!(
             "{shown} is a backup: nothing is signed on it, since the log that it was made of may be \
@@ -155,6 +198,7 @@ mod tests {
             BackupState::Unfinished,
             BackupState::Whole,
             BackupState::Restoring,
+            BackupState::Copying,
         ] {
             let identity = Identity {
                 origin: "log.example".to_owned(),

@@ -17,7 +17,7 @@ use audittrail_merkle::TreeHead;
 
 use self::copying::Copying;
 pub(crate) use self::marker::refuse_backup;
-pub use self::marker::{BackupMarker, BackupState};
+pub use self::marker::{BackupMarker, BackupState, begin_copy, finish_copy};
 use self::salvaged::Salvaged;
 use self::target::Target;
 use crate::disk::{Disk, DiskFile, Mode};

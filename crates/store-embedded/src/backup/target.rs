@@ -287,6 +287,10 @@ fn mark(
     match (input.purpose, marker.state) {
         (Purpose::Backup, BackupState::Unfinished | BackupState::Whole | BackupState::Lacking)
         | (Purpose::Restore, BackupState::Restoring) => Ok(marker.state),
+        (_, BackupState::Copying) => Err(StartError::Refused(format!(
+            "{root} holds a copy that was not finished: run `audittrail copy` again, or choose another \
+             directory"
+        ))),
         (Purpose::Backup, BackupState::Restoring) => Err(StartError::Refused(format!(
             "{root} holds a restore that was not finished: choose another directory for the backup"
         ))),

@@ -7,7 +7,7 @@ use audittrail_entry::OpenPart;
 use audittrail_merkle::Edge;
 use audittrail_store::conformance::Generator;
 use audittrail_store::{CommitErrorKind, Store, StoreErrorKind};
-use audittrail_store_mongo::MongoStore;
+use audittrail_store_mongo::{Closed, MongoStore};
 use uuid::Uuid;
 
 use crate::server::new_database;
@@ -177,4 +177,32 @@ async fn a_leader_that_lost_the_lead_keeps_no_checkpoint() {
     assert_eq!(new.checkpoint().await.unwrap(), None);
     new.keep_checkpoint(&log.sign()).await.unwrap();
     assert_eq!(old.checkpoint().await.unwrap(), Some(log.sign()));
+}
+
+/// What is being copied, or went elsewhere, nobody leads but who copies it.
+#[tokio::test]
+async fn a_closed_log_is_led_by_nobody_but_who_copies_it() {
+    let (url, first) = new_log().await;
+    let moved = Closed::Moved {
+        to: "/var/lib/audittrail".to_owned(),
+    };
+    for (closed, says) in [(Closed::Copying, "was not finished"), (moved, "/var/lib")] {
+        first.close(Some(&closed)).await.unwrap();
+        assert_eq!(first.closed().await.unwrap(), Some(closed));
+        let other = open_with(&url, 2, no_lease()).await;
+        let refused = other.lead().await.unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+        assert!(refused.to_string().contains(says), "{refused}");
+        assert_eq!(
+            other.close(None).await.unwrap_err().kind(),
+            StoreErrorKind::Led
+        );
+        first.resign().await.unwrap();
+        other.lead_closed();
+        other.lead().await.unwrap();
+        other.close(None).await.unwrap();
+        other.resign().await.unwrap();
+        // It is open again.
+        first.lead().await.unwrap();
+    }
 }
