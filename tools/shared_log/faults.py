@@ -9,6 +9,8 @@ from .servers import PATIENCE, until
 
 # Longer than a lease, which is 6 s.
 BEYOND_LEASE = 9
+# Longer than an operation of MongoDB is waited for, which is 10 s.
+BEYOND_OPERATION = 14
 # What a server that is slow does not answer for.
 SLOW = 8
 
@@ -71,12 +73,16 @@ def leader_reset(cluster):
     proxy.heal()
 
 
-def leader_stalled(cluster):
+def leader_stalled(cluster, seconds=BEYOND_LEASE):
     proxy = cluster.leader().proxy
     cluster.mark()
     proxy.stall()
-    time.sleep(BEYOND_LEASE)
+    time.sleep(seconds)
     proxy.heal()
+
+
+def leader_stalled_long(cluster):
+    leader_stalled(cluster, BEYOND_OPERATION)
 
 
 def redis_restarted(cluster):
@@ -97,7 +103,7 @@ def rolling_restart(cluster):
 
 class Row:
     """name: what --rows chooses by; kind: of the cluster; without: the longest that nothing may
-    be committed, in seconds; told: whether a node may say that it is not ready."""
+    be committed, in seconds."""
 
     def __init__(self, name, kind, what, done, without):
         self.name, self.kind, self.what, self.done, self.without = name, kind, what, done, without
@@ -122,6 +128,8 @@ ROWS = [
         leader_reset, 10),
     Row("leader-stalled", "proxied", "the leader's packets to and from MongoDB swallowed for 9 s",
         leader_stalled, 10),
+    Row("leader-stalled-long", "proxied", "the same for 14 s, longer than it waits for an answer",
+        leader_stalled_long, 10),
     Row("primary-killed", "replicas", "kill -9 of the primary of three mongod", primary_killed, 30),
     Row("node-killed", "inside", "three nodes that sequence too: kill -9 of the leading one",
         leader_killed, 10),

@@ -4,6 +4,7 @@ import collections
 import http.client
 import json
 import random
+import select
 import threading
 import time
 
@@ -113,6 +114,8 @@ class Client(threading.Thread):
             if connection is None:
                 connection = http.client.HTTPConnection(address, timeout=ANSWERED)
                 self.connections[address] = connection
+            if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+                connection.close()  # the server has closed it: nothing is sent in vain
             try:
                 if connection.sock is None:
                     connection.connect()
@@ -201,9 +204,8 @@ class Watch(threading.Thread):
 
     def follow(self, node):
         while not self.ends.wait(0.15):
-            at = time.monotonic()
             ready, why = node.ready()
-            self.health.append((at, node.name, ready, why))
+            self.health.append((time.monotonic(), node.name, ready, why))
             status, note = ask(node.address, "/checkpoint", self.headers)
             if status == 200:
                 self.see(node, note)

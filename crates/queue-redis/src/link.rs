@@ -125,10 +125,11 @@ impl Link {
     }
 
     /// Makes the connection anew whenever it is lost, for as long as it is polled. `ready` may
-    /// refuse a connection.
+    /// refuse a connection. Of several links to one server one tells that it is away, and back.
     pub(crate) async fn keep<F>(
         &self,
         connector: &Connector,
+        tells: bool,
         ready: impl Fn(MultiplexedConnection) -> F,
     ) where
         F: Future<Output = Result<(), ConnectError>>,
@@ -147,11 +148,14 @@ impl Link {
             match made.await {
                 Ok(connection) => {
                     self.put(connection);
+                    if tells && !pause.is_first() {
+                        tracing::info!("Redis is back");
+                    }
                     pause = Pause::default();
                 }
                 Err(error) => {
                     let why = error.to_string();
-                    if pause.is_first() {
+                    if tells && pause.is_first() {
                         tracing::warn!(error = why, "Redis is away; trying again");
                     }
                     self.state().why = why;

@@ -195,16 +195,11 @@ impl RedisQueue {
     pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::clone(&self.0);
         async move {
+            let ready = |connection| inner.ready(connection);
             tokio::join!(
-                inner
-                    .small
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
-                inner
-                    .large
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
-                inner
-                    .control
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
+                inner.small.keep(&inner.connector, false, ready),
+                inner.large.keep(&inner.connector, false, ready),
+                inner.control.keep(&inner.connector, true, ready),
                 Box::pin(inner.look_around()),
                 Box::pin(inner.bring_answers()),
                 Box::pin(inner.bring_requests()),
