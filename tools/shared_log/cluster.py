@@ -87,11 +87,11 @@ class Cluster:
         """The fault begins now."""
         self.marked = time.monotonic()
 
-    def restart_killed(self, one):
+    def restart_killed(self, one, after=SUPERVISED):
         """kill -9, and what a supervisor does then."""
         self.mark()
         one.kill()
-        time.sleep(SUPERVISED)
+        time.sleep(after)
         one.start()
 
     def close(self):

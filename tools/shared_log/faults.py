@@ -5,12 +5,15 @@ import time
 from drive_api.cases import equal
 
 from .cluster import SUPERVISED
+from .nodes import ask
 from .servers import PATIENCE, until
 
 # Longer than a lease, which is 6 s.
 BEYOND_LEASE = 9
 # Longer than an operation of MongoDB is waited for, which is 10 s.
 BEYOND_OPERATION = 14
+# Longer than a request may take, 30 s, and than a worker is left what it has taken, 15 s.
+BEYOND_REQUEST = 35
 # What a server that is slow does not answer for.
 SLOW = 8
 
@@ -33,6 +36,11 @@ def redis_killed(cluster):
 
 def mongod_killed(cluster):
     cluster.restart_killed(cluster.mongo.members[0])
+    cluster.mongo.wait()
+
+
+def mongod_away(cluster):
+    cluster.restart_killed(cluster.mongo.members[0], BEYOND_REQUEST)
     cluster.mongo.wait()
 
 
@@ -65,24 +73,27 @@ def redis_paused(cluster):
     stopped(cluster, cluster.redis, SLOW)
 
 
-def leader_reset(cluster):
-    proxy = cluster.leader().proxy
+def cut(cluster, how, seconds):
+    """Between the leader and MongoDB. Before it heals, the leader says what is wrong, in time."""
+    worker = cluster.leader()
     cluster.mark()
-    proxy.reset()
-    time.sleep(BEYOND_LEASE)
-    proxy.heal()
-
-
-def leader_stalled(cluster, seconds=BEYOND_LEASE):
-    proxy = cluster.leader().proxy
-    cluster.mark()
-    proxy.stall()
+    getattr(worker.proxy, how)()
     time.sleep(seconds)
-    proxy.heal()
+    status, body = ask(worker.address, "/health/ready", patience=5)
+    equal(status, 503, f"/health/ready of a worker without MongoDB, {body}")
+    worker.proxy.heal()
+
+
+def leader_reset(cluster):
+    cut(cluster, "reset", BEYOND_LEASE)
+
+
+def leader_stalled(cluster):
+    cut(cluster, "stall", BEYOND_LEASE)
 
 
 def leader_stalled_long(cluster):
-    leader_stalled(cluster, BEYOND_OPERATION)
+    cut(cluster, "stall", BEYOND_OPERATION)
 
 
 def redis_restarted(cluster):
@@ -121,6 +132,8 @@ ROWS = [
     Row("redis-paused", "workers", "Redis stopped for 8 s (SIGSTOP)", redis_paused, SLOW + 10),
     Row("mongod-killed", "workers", "kill -9 of the only mongod, started again after 1 s",
         mongod_killed, 30),
+    Row("mongod-away", "workers", "kill -9 of the only mongod, started again after 35 s", mongod_away,
+        BEYOND_REQUEST + 15),
     Row("mongod-paused", "workers", "mongod stopped for 8 s (SIGSTOP)", mongod_paused, SLOW + 10),
     Row("rolling-restart", "workers", "every process restarted in order, one after the other",
         rolling_restart, 10),
