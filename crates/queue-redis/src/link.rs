@@ -15,13 +15,16 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a command came to.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// It was not sent, or the server refused it before it did anything.
+    #[error("{0}")]
     NotDone(String),
     /// The server has no memory for it.
+    #[error("Redis has no memory left")]
     OutOfMemory,
     /// Nobody knows whether it was done.
+    #[error("{0}")]
     Unknown(String),
 }
 
@@ -92,7 +95,7 @@ impl Link {
             Ok(Err(error)) => {
                 let (error, keep) = classify(&error);
                 if !keep {
-                    self.give_up(number, &format!("{error:?}"));
+                    self.give_up(number, &error.to_string());
                 }
                 Err(error)
             }

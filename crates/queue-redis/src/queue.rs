@@ -494,7 +494,7 @@ impl Inner {
                 false
             }
             Err(error) => {
-                tracing::warn!(?error, "Redis refuses a dead letter; trying again later");
+                tracing::warn!(%error, "Redis refuses a dead letter; trying again later");
                 self.receiving.with_held(|held| {
                     if held.consumer == consumer {
                         held.put_off(name);
@@ -633,7 +633,7 @@ impl Queue for RedisQueue {
         }
         match results.into_iter().find_map(Result::err) {
             Some(error) => {
-                tracing::warn!(?error, "requests could not be settled and will come again");
+                tracing::warn!(%error, "requests could not be settled and will come again");
                 inner.receiving.reset();
             }
             None => inner.receiving.with_held(|held| {

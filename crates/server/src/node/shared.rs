@@ -35,7 +35,10 @@ impl Shared {
 
 pub(super) async fn open(settings: &Settings, url: &str, part: Part) -> Result<Log, Failure> {
     let given = GivenKeys::read(settings, part)?;
-    let own = given.signer.as_ref().map(audittrail_checkpoint::Signer::verifier);
+    let own = given
+        .signer
+        .as_ref()
+        .map(audittrail_checkpoint::Signer::verifier);
     let identity = Identity {
         origin: given.origin.clone(),
         keys: own.iter().cloned().collect(),
@@ -139,7 +142,10 @@ pub(super) async fn sequence(
             store: Arc::clone(&log.store),
             queue: if shares {
                 let queue = queue.queue();
-                Arc::new(UntilStopped { queue, stop: stop.clone() })
+                Arc::new(UntilStopped {
+                    queue,
+                    stop: stop.clone(),
+                })
             } else {
                 queue.queue()
             },
