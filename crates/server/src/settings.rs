@@ -57,7 +57,12 @@ pub(crate) struct RawSettings {
     worker: Option<String>,
     /// Certificates of the authorities that Redis's certificate may be from, as PEM.
     /// [default: those of the system]
-    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_REDIS_CA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUDITTRAIL_REDIS_CA"
+    )]
     redis_ca: Option<PathBuf>,
     /// The certificate that is shown to Redis, as PEM, with --redis-key.
     #[arg(
@@ -68,7 +73,12 @@ pub(crate) struct RawSettings {
     )]
     redis_certificate: Option<PathBuf>,
     /// The key of the certificate that is shown to Redis, as PEM.
-    #[arg(long, global = true, value_name = "FILE", env = "AUDITTRAIL_REDIS_KEY")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUDITTRAIL_REDIS_KEY"
+    )]
     redis_key: Option<PathBuf>,
     /// The log's name, fixed at first start. [default: made from its key]
     #[arg(long, global = true, value_name = "NAME", env = "AUDITTRAIL_ORIGIN")]

@@ -12,8 +12,8 @@ use crate::cli::{ExportArguments, Withheld};
 use crate::commands::inputs::Inputs;
 use crate::commands::partial::Partial;
 use crate::commands::remote;
-use crate::commands::whole::{Form, Whole};
 use crate::lifecycle::asked_to_stop;
+use crate::commands::whole::{Form, Whole};
 
 /// Progress is shown each time so many bytes have come.
 const PROGRESS_BYTES: u64 = 1 << 20;

@@ -263,8 +263,7 @@ impl Running {
         let stopped = self.stop.subscribe();
         let api = http::serve(listener, router, bounds, stopped.clone());
         let metrics = self.metrics_listener.take().map(|listener| {
-            let router =
-                telemetry::metrics_router(self.prometheus.clone()).merge(self.health.clone());
+            let router = telemetry::metrics_router(self.prometheus.clone()).merge(self.health.clone());
             // Places of its own, so that who asks for health does not wait for one of the API's.
             let bounds = Bounds {
                 connections: METRICS_CONNECTIONS,

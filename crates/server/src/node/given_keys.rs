@@ -61,7 +61,10 @@ impl GivenKeys {
                 missing.join("; and ")
             )));
         };
-        let key = secrets.checkpoint_key.as_ref().filter(|_| part.sequences);
+        let key = secrets
+            .checkpoint_key
+            .as_ref()
+            .filter(|_| part.sequences);
         let signer = key.map(|key| log_keys::signer(settings, key)).transpose()?;
         Ok(Self {
             origin: origin.clone(),

@@ -35,10 +35,7 @@ impl Shared {
 
 pub(super) async fn open(settings: &Settings, url: &str, part: Part) -> Result<Log, Failure> {
     let given = GivenKeys::read(settings, part)?;
-    let own = given
-        .signer
-        .as_ref()
-        .map(audittrail_checkpoint::Signer::verifier);
+    let own = given.signer.as_ref().map(audittrail_checkpoint::Signer::verifier);
     let identity = Identity {
         origin: given.origin.clone(),
         keys: own.iter().cloned().collect(),
@@ -142,10 +139,7 @@ pub(super) async fn sequence(
             store: Arc::clone(&log.store),
             queue: if shares {
                 let queue = queue.queue();
-                Arc::new(UntilStopped {
-                    queue,
-                    stop: stop.clone(),
-                })
+                Arc::new(UntilStopped { queue, stop: stop.clone() })
             } else {
                 queue.queue()
             },

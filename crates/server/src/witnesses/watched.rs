@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audittrail_api::Witnessed;
-use audittrail_checkpoint::{Checkpoint, VerifierKey};
 use audittrail_merkle::TreeHead;
+use audittrail_checkpoint::{Checkpoint, VerifierKey};
 use audittrail_store::{KeptCheckpoint, Reader, Store};
 use audittrail_store_embedded::disk::RealDisk;
 use tokio::sync::watch;
@@ -140,9 +140,7 @@ impl Watched {
             None => None,
             Some(witnesses) => {
                 witnesses.are_of(&vkey)?;
-                let known = witnesses
-                    .compare(store, &history, keys.signer.as_ref())
-                    .await?;
+                let known = witnesses.compare(store, &history, keys.signer.as_ref()).await?;
                 let board = witnesses.board();
                 let kept = data.as_deref();
                 if let Some(note) = kept.and_then(|data| board::read(&RealDisk, data)) {

@@ -32,8 +32,8 @@ use self::webhook::{Courier, Webhook};
 use crate::Failure;
 use crate::ambient::SystemClock;
 use crate::cli::MonitorArguments;
-use crate::http::{self, Bounds};
 use crate::lifecycle::Signals;
+use crate::http::{self, Bounds};
 use crate::settings::{address, time};
 
 /// Where a server on the same machine is not.
