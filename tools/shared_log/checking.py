@@ -158,9 +158,9 @@ def majority(client, name):
     return client.get_database(name, read_concern=ReadConcern("majority"))
 
 
-def quiet(what, holds, seconds=60):
+def quiet(what, holds, seconds=60, why=lambda: ""):
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
-            raise Wrong(f"{what}: not within {seconds} s")
+            raise Wrong(f"{what}: not within {seconds} s; {why()}")
         time.sleep(0.1)
