@@ -58,6 +58,8 @@
 # make fuzz-witness CASES=1000000
 #            random and changed policies, requests to witnesses and their answers
 # make model   the commit protocol over MongoDB within larger bounds: minutes, and gigabytes
+# make failure-table ROWS=words ROUNDS=1
+#            breaks one part after the other of a log over Redis and MongoDB, under load: docs/failures.md
 # make bench-store-mongo
 #            commits to a new mongod beside a bare insertMany of the same documents
 # make bench-evidence
@@ -80,6 +82,7 @@ SECONDS ?= 600
 SECONDS_OF_LOAD ?= 60
 CONNECTIONS ?= 2000
 CASES ?= 1000000
+ROUNDS ?= 1
 TARGET ?= evidence
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC ?= target/static/audittrail
@@ -98,7 +101,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
 	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo model fuzz \
-	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs FORCE
+	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs failure-table FORCE
 
 run:
 	$(CARGO) run --locked --profile $(PROFILE) -p audittrail-server -- serve
@@ -116,6 +119,8 @@ test:
 	tools/crash-soak target/debug/audittrail --kills 10
 	tools/fault-soak target/debug/audittrail --count 16
 	tools/overload-soak target/debug/audittrail --seconds 5 --connections 300 --patience 60
+	.test-tools/venv/bin/python3 tools/failure-table target/debug/audittrail --seconds 1 --seed $(SEED) \
+	    --rows "leader-killed redis-killed"
 
 lint:
 	$(CARGO) fmt --all --check
@@ -153,6 +158,10 @@ test-bad-requests: $(BINARY)
 overload-soak: $(BINARY)
 	tools/overload-soak $(BINARY) --seconds $(SECONDS_OF_LOAD) --connections $(CONNECTIONS) \
 	    --seed $(SEED) $(if $(DIR),--dir $(DIR))
+
+failure-table: $(BINARY)
+	tools/test-needs
+	.test-tools/venv/bin/python3 tools/failure-table $(BINARY) --rows "$(ROWS)" --rounds $(ROUNDS) --seed $(SEED)
 
 fault-soak: $(BINARY)
 	tools/fault-soak $(BINARY) --count $(COUNT) --seed $(SEED) $(if $(DIR),--dir $(DIR))

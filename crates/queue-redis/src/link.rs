@@ -15,13 +15,16 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a command came to.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// It was not sent, or the server refused it before it did anything.
+    #[error("{0}")]
     NotDone(String),
     /// The server has no memory for it.
+    #[error("Redis has no memory left")]
     OutOfMemory,
     /// Nobody knows whether it was done.
+    #[error("{0}")]
     Unknown(String),
 }
 
@@ -92,7 +95,7 @@ impl Link {
             Ok(Err(error)) => {
                 let (error, keep) = classify(&error);
                 if !keep {
-                    self.give_up(number, &format!("{error:?}"));
+                    self.give_up(number, &error.to_string());
                 }
                 Err(error)
             }
@@ -125,10 +128,11 @@ impl Link {
     }
 
     /// Makes the connection anew whenever it is lost, for as long as it is polled. `ready` may
-    /// refuse a connection.
+    /// refuse a connection. Of several links to one server one tells that it is away, and back.
     pub(crate) async fn keep<F>(
         &self,
         connector: &Connector,
+        tells: bool,
         ready: impl Fn(MultiplexedConnection) -> F,
     ) where
         F: Future<Output = Result<(), ConnectError>>,
@@ -147,11 +151,14 @@ impl Link {
             match made.await {
                 Ok(connection) => {
                     self.put(connection);
+                    if tells && !pause.is_first() {
+                        tracing::info!("Redis is back");
+                    }
                     pause = Pause::default();
                 }
                 Err(error) => {
                     let why = error.to_string();
-                    if pause.is_first() {
+                    if tells && pause.is_first() {
                         tracing::warn!(error = why, "Redis is away; trying again");
                     }
                     self.state().why = why;

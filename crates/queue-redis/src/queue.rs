@@ -195,16 +195,11 @@ impl RedisQueue {
     pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::clone(&self.0);
         async move {
+            let ready = |connection| inner.ready(connection);
             tokio::join!(
-                inner
-                    .small
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
-                inner
-                    .large
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
-                inner
-                    .control
-                    .keep(&inner.connector, |connection| inner.ready(connection)),
+                inner.small.keep(&inner.connector, false, ready),
+                inner.large.keep(&inner.connector, false, ready),
+                inner.control.keep(&inner.connector, true, ready),
                 Box::pin(inner.look_around()),
                 Box::pin(inner.bring_answers()),
                 Box::pin(inner.bring_requests()),
@@ -499,7 +494,7 @@ impl Inner {
                 false
             }
             Err(error) => {
-                tracing::warn!(?error, "Redis refuses a dead letter; trying again later");
+                tracing::warn!(%error, "Redis refuses a dead letter; trying again later");
                 self.receiving.with_held(|held| {
                     if held.consumer == consumer {
                         held.put_off(name);
@@ -638,7 +633,7 @@ impl Queue for RedisQueue {
         }
         match results.into_iter().find_map(Result::err) {
             Some(error) => {
-                tracing::warn!(?error, "requests could not be settled and will come again");
+                tracing::warn!(%error, "requests could not be settled and will come again");
                 inner.receiving.reset();
             }
             None => inner.receiving.with_held(|held| {

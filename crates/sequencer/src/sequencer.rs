@@ -198,7 +198,11 @@ impl Sequencer {
                     }
                     CommitErrorKind::Lost => Err(SequencerError::Lost(error)),
                     CommitErrorKind::Fatal => Err(SequencerError::Commit(error)),
-                    CommitErrorKind::Unknown => self.lead_again().await,
+                    CommitErrorKind::Unknown => {
+                        let requests = deliveries.len();
+                        tracing::warn!(%error, requests, "a commit's outcome is unknown; asking");
+                        self.lead_again().await
+                    }
                 };
             }
         }

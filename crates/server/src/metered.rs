@@ -69,6 +69,14 @@ pub(crate) struct MeteredStore<S> {
     not_ready: tokio::sync::Mutex<Option<NotReady>>,
 }
 
+struct Writing<'m>(&'m Mutex<Option<Instant>>);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl<S> MeteredStore<S> {
     pub(crate) fn new(store: Arc<S>) -> Self {
         Self {
@@ -78,8 +86,10 @@ impl<S> MeteredStore<S> {
         }
     }
 
-    fn set_writing(&self, since: Option<Instant>) {
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    /// A write is under way until what this gives is dropped, as it is where the write is given up.
+    fn write_begins(&self, since: Instant) -> Writing<'_> {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(since);
+        Writing(&self.writing)
     }
 
     /// What was found before may not be so any more.
@@ -129,9 +139,10 @@ impl<S: Store> Store for MeteredStore<S> {
     ) -> Result<(), CommitError> {
         let entries = batch.entries.len() as u64;
         let start = now();
-        self.set_writing(Some(start));
-        let outcome = self.store.commit(expected, batch, new).await;
-        self.set_writing(None);
+        let outcome = {
+            let _writing = self.write_begins(start);
+            self.store.commit(expected, batch, new).await
+        };
         if outcome.is_ok() {
             self.look_again();
         }
@@ -151,9 +162,10 @@ impl<S: Store> Store for MeteredStore<S> {
     }
 
     async fn keep_checkpoint(&self, checkpoint: &KeptCheckpoint) -> Result<(), StoreError> {
-        self.set_writing(Some(now()));
-        let outcome = self.store.keep_checkpoint(checkpoint).await;
-        self.set_writing(None);
+        let outcome = {
+            let _writing = self.write_begins(now());
+            self.store.keep_checkpoint(checkpoint).await
+        };
         outcome?;
         self.look_again();
         metrics::gauge!("audittrail_checkpoint_entries").set(count(checkpoint.head.size));

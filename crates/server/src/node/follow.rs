@@ -30,9 +30,14 @@ impl Follow {
         let mut failures = 0_u32;
         loop {
             match self.look().await {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!("the log can be followed again");
+                    }
+                    failures = 0;
+                }
                 Err(why) => {
-                    if failures % UNTOLD == 0 {
+                    if failures.is_multiple_of(UNTOLD) {
                         tracing::warn!(reason = why, "the log cannot be followed; trying again");
                     }
                     failures = failures.wrapping_add(1);

@@ -109,7 +109,6 @@ fn pinned(keys: &[String]) -> Result<VerifierKey, Failure> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the server spawns tasks")]
 pub(super) async fn sequence(
     settings: &Settings,
     log: &Log,

@@ -17,6 +17,7 @@ pub(crate) enum StoreAt {
 
 /// How entries reach the sequencer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum QueueAt {
     /// Within the process.
     InProcess,
