@@ -3,6 +3,7 @@ import os
 import select
 import subprocess
 import time
+import urllib.request
 
 from .cases import add, bad, equal, expect, good, until
 from .configured import refuses, row, secret_row
@@ -58,6 +59,13 @@ class Worker:
     def leads(self):
         return "this process sequences the log" in self.log()
 
+    def metrics(self):
+        """What it tells of its lead."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.partition(" ") for line in lines)
+                if name.startswith("audittrail_lead")}
+
     def stop(self):
         self.process.terminate()
         return self.process.wait(60)
@@ -71,6 +79,8 @@ def one_leads_and_another_takes_over(world):
     second = log.worker()
     server = log.api(AUDITTRAIL_WORKER="none")
     equal((first.leads(), second.leads()), (True, False))
+    equal(first.metrics(), {"audittrail_leader": 1, "audittrail_lead_taken_total": 1})
+    equal(second.metrics(), {"audittrail_leader": 0})
     for one in (first, second):
         equal(world.run("health", "--url", one.url).returncode, 0)
     sent = [server.post({"action": "a", "resource": str(number)}, ack="queued").ok(202).json()["id"]
@@ -92,6 +102,22 @@ def one_leads_and_another_takes_over(world):
     until(lambda: server.get("/health/ready", None).status == 503, "that nobody leads")
     server.get("/health/ready", None).problem(503, "not-ready", "no process leads the log")
     world.discard(server)
+
+
+for name in ["leader", "lead_taken_total"]:
+    @good(f"Metrics: audittrail_{name}")
+    def of_a_worker(world, name=name):
+        worker = Log(world).worker()
+        equal(worker.metrics()[f"audittrail_{name}"], 1)
+        equal(worker.stop(), 0)
+
+    @bad(f"Metrics: audittrail_{name}")
+    def of_a_node_that_does_not_sequence(world):
+        log = Log(world)
+        worker, server = log.worker(), log.api(AUDITTRAIL_WORKER="none")
+        expect(not any(one.startswith("audittrail_lead") for one in server.metrics()[0]))
+        world.discard(server)
+        equal(worker.stop(), 0)
 
 
 @bad(WORKER)

@@ -82,6 +82,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// The settings of a log in a data directory: who means one in MongoDB is not to be told of another.
+fn on_disk(settings: settings::Settings) -> Result<settings::Settings, Failure> {
+    match settings.topology.store {
+        settings::StoreAt::Embedded => Ok(settings),
+        settings::StoreAt::Mongo(_) => Err(Failure::Usage(
+            "this command is for a data directory, and AUDITTRAIL_STORE names MongoDB: leave that out \
+             to use --data. A log in MongoDB is backed up by MongoDB's tools, or by `audittrail copy` to \
+             a directory, which `audittrail fsck` checks"
+                .to_owned(),
+        )),
+    }
+}
+
 fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Copy(arguments) = &cli.command {
         return commands::copy::run(&settings::resolve_elsewhere(cli.settings)?, arguments);
@@ -99,11 +112,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Witness(arguments) => witness::run(settings()?, &arguments),
         Command::Monitor(arguments) => commands::monitor::run(&arguments),
         Command::Health(arguments) => commands::health::run(&settings()?, &arguments),
-        Command::Fsck(arguments) => commands::fsck::run(&settings()?, &arguments),
-        Command::Backup(arguments) => commands::backup::run(&settings()?, &arguments),
+        Command::Fsck(arguments) => commands::fsck::run(&on_disk(settings()?)?, &arguments),
+        Command::Backup(arguments) => commands::backup::run(&on_disk(settings()?)?, &arguments),
         // Settled above: what it names are other places than the settings'.
         Command::Copy(_) => Ok(()),
-        Command::Restore(arguments) => commands::restore::run(&settings()?, &arguments),
+        Command::Restore(arguments) => commands::restore::run(&on_disk(settings()?)?, &arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => {
             commands::manual::completions(shell);

@@ -122,6 +122,8 @@ fn the_example_of_settings_is_complete() {
             "AUDITTRAIL_JWT_SECRET",
             "AUDITTRAIL_CHECKPOINT_KEY",
             "AUDITTRAIL_EARLIER_SIGNING_KEYS",
+            "MONGO_",
+            "REDIS_",
         ]
         .iter()
         .any(|secret| name.starts_with(secret));
