@@ -47,6 +47,7 @@
 #            opens reports in Chromium, as they are and tampered with
 # make test-clients
 #            the Python clients in testdata beside a published package, and before what is forged
+# make test-matrix   the cases of drive-api with every log in MongoDB, without Redis and with it
 # make drive-api ROWS=words
 #            good and bad cases of every row of the tables in docs/api.md, or of rows with words
 # make bench-export-memory
@@ -100,7 +101,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 .PHONY: run test lint damage bench-search bench-budgets bench-growth bench-functions bench-queue-redis crash-soak \
 	fault-soak soak overload-soak check-data schemathesis test-docs-page test-report-page test-clients \
-	test-limits test-bad-requests drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo model fuzz \
+	test-limits test-bad-requests test-matrix drive-api install uninstall bench-export-memory bench-evidence bench-store-mongo model fuzz \
 	fuzz-all fuzz-witness static image test-image test-swarm lint-deploy docs failure-table FORCE
 
 run:
@@ -195,6 +196,12 @@ test-report-page: $(BINARY)
 test-clients: $(BINARY)
 	tools/test-needs
 	.test-tools/venv/bin/python3 tools/test-clients $(BINARY)
+
+test-matrix: $(BINARY)
+	tools/test-needs
+	for pairing in in-process+mongodb redis+mongodb; do \
+	    .test-tools/venv/bin/python3 tools/drive-api $(BINARY) --pairing $$pairing || exit 1; \
+	done
 
 drive-api: $(BINARY)
 	tools/test-needs

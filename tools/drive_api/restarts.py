@@ -1,4 +1,5 @@
 """What holds across a restart, and across kill -9: receipts, cursors, links, streams."""
+import os
 import uuid
 
 from .cases import equal, expect, good
@@ -14,7 +15,17 @@ def across(row, function):
             server = world.server()
             function(server, lambda: server.restart(crash))
             server.stop()
-            done = world.run("fsck", "--data", server.data)
+            directory = server.data
+            if server.pairing:
+                directory, settings = os.path.join(server.home, "copy"), server.environment()
+                done = world.run("copy", "--from", settings["AUDITTRAIL_STORE"], "--to", directory,
+                                 settings={"LOG_SIGNING_KEY": settings["LOG_SIGNING_KEY"]})
+                equal(done.returncode, 0, "copy", done.stdout, done.stderr)
+                shown = world.run("keys", "--data", server.data).stdout.strip()
+                done = world.run("fsck", "--data", directory, "--key", shown,
+                                 settings={"LOG_SIGNING_KEY": settings["LOG_SIGNING_KEY"]})
+            else:
+                done = world.run("fsck", "--data", directory)
             equal(done.returncode, 0, "fsck", done.stdout, done.stderr)
             world.servers.remove(server)
         check.__name__ = f"{function.__name__}_{end}"

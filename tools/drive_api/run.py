@@ -61,7 +61,7 @@ def report(rows, chosen, words):
         mine = [case for case in chosen if case.row == row]
         counts = [sum(case.is_good == kind for case in mine) for kind in (True, False)]
         print(f"good {counts[0]:3}  bad {counts[1]:3}  {row}")
-        if not all(counts):
+        if not all(counts) and not Server.pairing:
             failures.append(f"{row}: has no {'bad' if counts[0] else 'good'} case in tools/drive_api")
         failures += [f"{row}: {case.name}: {case.failure}" for case in mine if case.failure]
     for case in chosen:

@@ -70,7 +70,8 @@ class Watched:
                             f"{self.witness.url}\nquorum w\n")
         self.mark = os.path.join(self.server.home, "mark")
         self.backup = os.path.join(self.server.home, "backup")
-        shutil.copytree(self.server.data, self.backup)
+        if not self.server.pairing:
+            shutil.copytree(self.server.data, self.backup)
         self.server.settings = {"AUDITTRAIL_WITNESSES": self.policy,
                                 "AUDITTRAIL_WATERMARK": self.mark}
         self.server.start()

@@ -62,6 +62,11 @@ class World:
 
     def run(self, *arguments, **options):
         options.setdefault("cwd", self.home)
+        if Server.pairing:
+            # Commands about a server's log find it as the server does.
+            own = [server for server in self.servers if getattr(server, "data", None) in arguments]
+            settings = own[0].environment() if own else {}
+            options["settings"] = settings | (options.get("settings") or {})
         return command(self.binary, *arguments, **options)
 
     def has(self, path):
