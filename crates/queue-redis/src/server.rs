@@ -47,7 +47,10 @@ impl ConnectError {
         match self {
             Self::Redis { source, .. } => {
                 // What TLS does not accept of the server's certificate.
+                // The library keeps it shared.
+                type Shared = std::sync::Arc<dyn std::error::Error + Send + Sync>;
                 let io = std::error::Error::source(source);
+                let io = io.and_then(|io| io.downcast_ref::<Shared>());
                 let io = io.and_then(|io| io.downcast_ref::<std::io::Error>());
                 io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData)
                     || source.kind() == redis::ErrorKind::AuthenticationFailed

@@ -6,10 +6,44 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{Failure, telemetry};
+use crate::settings::{Settings, StoreAt};
+use crate::witnesses::{self, watermark};
+use crate::{Failure, following, node, packing, telemetry};
 
 /// The last checkpoint, after the last request.
 pub(crate) const CLOSING: Duration = Duration::from_secs(10);
+
+/// Logs, metrics and a runtime for a process that has a part in a log, until that ends.
+pub(crate) fn run<F>(
+    settings: Settings,
+    part: impl FnOnce(Settings, PrometheusHandle) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    telemetry::start_logs(&settings)?;
+    let prometheus = telemetry::start_metrics()?;
+    match settings.topology.store {
+        StoreAt::Embedded => {
+            packing::describe();
+            following::describe();
+        }
+        StoreAt::Mongo(_) => node::describe(),
+    }
+    if settings.witnesses.is_some() {
+        witnesses::describe();
+    }
+    if settings.watermark.is_some() {
+        watermark::describe();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed("the runtime cannot be started")(&error))?;
+    let outcome = runtime.block_on(part(settings, prometheus));
+    runtime.shutdown_background();
+    outcome
+}
 
 pub(crate) fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     let what = what.to_owned();

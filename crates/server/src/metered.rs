@@ -258,6 +258,69 @@ mod tests {
 
     use super::*;
 
+    /// Takes a checkpoint and never says what became of it.
+    struct Silent;
+
+    #[async_trait]
+    impl Store for Silent {
+        async fn lead(&self) -> Result<Edge, StoreError> {
+            Ok(Edge::new())
+        }
+        async fn commit(&self, _: TreeHead, _: Batch<'_>, _: TreeHead) -> Result<(), CommitError> {
+            std::future::pending().await
+        }
+        async fn keep_checkpoint(&self, _: &KeptCheckpoint) -> Result<(), StoreError> {
+            std::future::pending().await
+        }
+        async fn head(&self) -> Result<TreeHead, StoreError> {
+            Ok(TreeHead::EMPTY)
+        }
+        async fn checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError> {
+            Ok(None)
+        }
+        async fn find(&self, ids: &[Uuid]) -> Result<Vec<Option<u64>>, StoreError> {
+            Ok(vec![None; ids.len()])
+        }
+        async fn records(&self, _: &[u64]) -> Result<Vec<Stored>, StoreError> {
+            Ok(Vec::new())
+        }
+        async fn scan(&self, _: Range<u64>, _: usize) -> Result<Vec<Stored>, StoreError> {
+            Ok(Vec::new())
+        }
+        async fn search(&self, _: &Query) -> Result<Page, StoreError> {
+            std::future::pending().await
+        }
+        async fn stats(&self, _: &StatsQuery) -> Result<Stats, StoreError> {
+            std::future::pending().await
+        }
+        async fn hashes(&self, _: u8, _: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+            Ok(Vec::new())
+        }
+        async fn ready(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// Who loses the lead in a write gives it up; the store is not to blame any more then.
+    #[tokio::test]
+    async fn a_write_that_was_given_up_is_not_under_way() {
+        let metered = MeteredStore::new(Arc::new(Silent));
+        let checkpoint = KeptCheckpoint {
+            head: TreeHead::EMPTY,
+            note: String::new(),
+        };
+        {
+            let keeping = metered.keep_checkpoint(&checkpoint);
+            let waker = std::task::Waker::noop();
+            let mut context = std::task::Context::from_waker(waker);
+            let mut keeping = std::pin::pin!(keeping);
+            assert!(keeping.as_mut().poll(&mut context).is_pending());
+            assert!(metered.writing.lock().unwrap().is_some());
+        }
+        assert!(metered.writing.lock().unwrap().is_none());
+        metered.ready().await.unwrap();
+    }
+
     /// To look is to write: who asks a thousand times a second does not have it written as often.
     #[tokio::test(start_paused = true)]
     async fn a_full_disk_is_tried_once_a_second() {

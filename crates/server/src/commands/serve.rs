@@ -20,35 +20,16 @@ use crate::http::{self, Bounds};
 use crate::jwks::{self, Fetcher, Refresher, Schedule, Source};
 use crate::lifecycle::{self, Signals, bind, failed};
 use crate::log_keys::LogKeys;
-use crate::node::{self, Log, NodeQueue, Part, Sequencing};
+use crate::node::{Log, NodeQueue, Part, Sequencing};
 use crate::settings::{MetricsListen, Settings, StoreAt};
-use crate::witnesses::{self, Outside, Watched, watermark};
-use crate::{following, packing, telemetry};
+use crate::telemetry;
+use crate::witnesses::{Outside, Watched};
 
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
-    telemetry::start_logs(&settings)?;
-    let prometheus = telemetry::start_metrics()?;
-    scrub::describe();
-    match settings.topology.store {
-        StoreAt::Embedded => {
-            packing::describe();
-            following::describe();
-        }
-        StoreAt::Mongo(_) => node::describe(),
-    }
-    if settings.witnesses.is_some() {
-        witnesses::describe();
-    }
-    if settings.watermark.is_some() {
-        watermark::describe();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed("the runtime cannot be started")(&error))?;
-    let outcome = runtime.block_on(serve(settings, prometheus));
-    runtime.shutdown_background();
-    outcome
+    lifecycle::run(settings, |settings, prometheus| {
+        scrub::describe();
+        serve(settings, prometheus)
+    })
 }
 
 async fn serve(mut settings: Settings, prometheus: PrometheusHandle) -> Result<(), Failure> {

@@ -13,26 +13,11 @@ use crate::lifecycle::{self, Signals, bind, failed};
 use crate::node::{self, Log, NodeQueue, Part};
 use crate::settings::{MetricsListen, QueueAt, Settings, StoreAt};
 use crate::telemetry;
-use crate::witnesses::{self, Outside, Watched, watermark};
+use crate::witnesses::{Outside, Watched};
 
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     check(&settings)?;
-    telemetry::start_logs(&settings)?;
-    let prometheus = telemetry::start_metrics()?;
-    node::describe();
-    if settings.witnesses.is_some() {
-        witnesses::describe();
-    }
-    if settings.watermark.is_some() {
-        watermark::describe();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed("the runtime cannot be started")(&error))?;
-    let outcome = runtime.block_on(work(settings, prometheus));
-    runtime.shutdown_background();
-    outcome
+    lifecycle::run(settings, work)
 }
 
 fn check(settings: &Settings) -> Result<(), Failure> {
